@@ -1,0 +1,1 @@
+"""Message-queue adapter: commands in, official exchanges out, answers and errors back."""

@@ -1,0 +1,1 @@
+"""RabbitMQ: connections, topology, consumer, publisher and the tolerant property codec."""

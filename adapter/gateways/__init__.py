@@ -1,0 +1,1 @@
+"""One package per state gateway: calls, sources, messages and errors."""

@@ -1,0 +1,1 @@
+"""СМЭВ3: SendRequest, GetResponse, Ack over SOAP with GOST signatures."""

@@ -1,0 +1,1 @@
+"""Postgres: migrations, the one group-committing writer, claims and proof."""

@@ -1,0 +1,1 @@
+"""Metrics to Elasticsearch; never block work."""

@@ -1,0 +1,1 @@
+"""Intake, dispatch, calls, delivery and recovery. Knows no gateway and no service."""

@@ -1,0 +1,1 @@
+"""One module per service (вид сведений): models, rules, next steps. Pure."""

@@ -1,0 +1,1 @@
+"""One hardened parser, the SMEV transform, XML signatures, schema validation and the model mapping."""

@@ -1,0 +1,1 @@
+"""Gateways and the reference signing service as small real servers, for demo and tests only."""
