@@ -287,7 +287,10 @@ class Service(Protocol):
     action: str
     title: str
     gateway: str
+    #: Default deadline of a command, from its receipt on.
     deadline: timedelta
+    #: XSD of the вид сведений below schemas/, validated by the pipeline both ways; ``None`` where the content is no XML.
+    schema: str | None
     examples: Sequence[Example]
 
     def start(self, command: Command) -> Step:
