@@ -1,0 +1,180 @@
+"""PKCS#7 (CMS, RFC 5652) signatures over attachments, by GOST keys.
+
+СМЭВ wants a detached PKCS#7 with one signer and the signed attributes contentType and messageDigest (facts of
+СМЭВ3, Attachments); signingTime is what every checker in the field shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+from asn1crypto import algos, cms, core, x509
+
+from adapter.signing.certificates import CertificateError, read_certificate
+
+if TYPE_CHECKING:
+    from adapter.signing.gost import GostKey
+
+_DIGESTS = {256: "1.2.643.7.1.1.2.2", 512: "1.2.643.7.1.1.2.3"}
+_BITS = {oid: bits for bits, oid in _DIGESTS.items()}
+_SIGNATURES = {256: "1.2.643.7.1.1.1.1", 512: "1.2.643.7.1.1.1.2"}
+# Checkers also meet id-tc26-signwithdigest-gost3410-12-256/512 here: the same key and digest, said together.
+_SIGNATURE_BITS = {
+    "1.2.643.7.1.1.1.1": 256,
+    "1.2.643.7.1.1.1.2": 512,
+    "1.2.643.7.1.1.3.2": 256,
+    "1.2.643.7.1.1.3.3": 512,
+}
+
+
+class _Engine(Protocol):
+    def digest(self, bits: int, data: bytes) -> bytes: ...
+    def sign(self, key: object, data: bytes) -> bytes: ...
+    def verify(self, certificate: bytes, data: bytes, signature: bytes) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CmsVerdict:
+    """``math``: one signer's signature is right over exactly the data; else ``reason`` is a short English rule.
+
+    ``certificate`` is the signer's DER (``b""`` when unknown), ``algorithm`` the dotted OID of its signature,
+    ``signed_at`` what the signer says of its time (proves nothing).
+    """
+
+    math: bool
+    reason: str
+    certificate: bytes = b""
+    algorithm: str = ""
+    signed_at: datetime | None = None
+
+
+class _WrongError(Exception):
+    """A rule is broken; the text names it."""
+
+
+def sign(  # noqa: PLR0913  — who, with what, over what, and the two choices PKCS#7 leaves
+    engine: _Engine, key: GostKey, certificate: bytes, data: bytes, *, detached: bool, signed_at: datetime | None
+) -> bytes:
+    """Return the DER ContentInfo. Raises CertificateError."""
+    facts = read_certificate(certificate)
+    algorithm = algos.DigestAlgorithm({"algorithm": _DIGESTS[key.bits]})
+    attributes = cms.CMSAttributes(
+        [
+            _attribute("content_type", cms.ContentType("data")),
+            _attribute("signing_time", cms.Time({"utc_time": _whole_second(signed_at)})),
+            _attribute("message_digest", core.OctetString(engine.digest(key.bits, data))),
+        ]
+    )
+    signer = cms.SignerInfo(
+        {
+            "version": "v1",
+            "sid": cms.SignerIdentifier(
+                {"issuer_and_serial_number": {"issuer": x509.Name.load(facts.issuer), "serial_number": facts.serial}}
+            ),
+            "digest_algorithm": algorithm,
+            "signed_attrs": attributes,
+            "signature_algorithm": algos.SignedDigestAlgorithm({"algorithm": _SIGNATURES[key.bits]}),
+            "signature": engine.sign(key, attributes.dump()),
+        }
+    )
+    content = {"content_type": "data"} if detached else {"content_type": "data", "content": data}
+    signed = cms.SignedData(
+        {
+            "version": "v1",
+            "digest_algorithms": [algorithm],
+            "encap_content_info": content,
+            "certificates": [cms.CertificateChoices("certificate", x509.Certificate.load(certificate))],
+            "signer_infos": [signer],
+        }
+    )
+    result: bytes = cms.ContentInfo({"content_type": "signed_data", "content": signed}).dump()
+    return result
+
+
+def verify(engine: _Engine, signature: bytes, data: bytes) -> CmsVerdict:
+    """Judge ``signature`` (DER) over ``data``; embedded content, if any, must be ``data`` itself."""
+    certificate, algorithm, signed_at = b"", "", None
+    try:
+        signed, signer = _open(signature)
+        certificate = _certificate_of(signed, signer)
+        algorithm = signer["signature_algorithm"]["algorithm"].dotted
+        attributes = {attribute["type"].native: attribute["values"] for attribute in signer["signed_attrs"]}
+        signed_at = _time_of(attributes)
+        _check(engine, signed, signer, attributes, data)
+        right = engine.verify(certificate, signer["signed_attrs"].untag().dump(), signer["signature"].native)
+    except _WrongError as wrong:
+        return CmsVerdict(False, str(wrong), certificate, algorithm, signed_at)  # noqa: FBT003  — the field is named math
+    # asn1crypto raises these for any malformed structure; its texts print bytes, so only the rule is kept.
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, CertificateError):
+        return CmsVerdict(False, "not a readable PKCS#7 signature", certificate, algorithm)  # noqa: FBT003  — same
+    return CmsVerdict(right, "" if right else "the signature value is wrong", certificate, algorithm, signed_at)
+
+
+def _open(signature: bytes) -> tuple[cms.SignedData, cms.SignerInfo]:
+    info = cms.ContentInfo.load(signature, strict=True)
+    if info["content_type"].native != "signed_data":
+        raise _WrongError("not a PKCS#7 signature")
+    signed = info["content"]
+    if len(signed["signer_infos"]) != 1:
+        raise _WrongError("not exactly one signer")
+    return signed, signed["signer_infos"][0]
+
+
+def _certificate_of(signed: cms.SignedData, signer: cms.SignerInfo) -> bytes:
+    """Return the embedded certificate that the signer's identifier names."""
+    wanted = signer["sid"]
+    for choice in signed["certificates"]:
+        if choice.name != "certificate":
+            continue
+        der: bytes = choice.chosen.dump()
+        facts = read_certificate(der)
+        if wanted.name == "subject_key_identifier":
+            if facts.key_identifier == wanted.chosen.native:
+                return der
+        elif (facts.issuer, facts.serial) == (wanted.chosen["issuer"].dump(), wanted.chosen["serial_number"].native):
+            return der
+    raise _WrongError("the signer's certificate is not enclosed")
+
+
+def _check(
+    engine: _Engine,
+    signed: cms.SignedData,
+    signer: cms.SignerInfo,
+    attributes: dict[str, cms.SetOf],
+    data: bytes,
+) -> None:
+    """Check all but the signature value itself: algorithms, attributes, content and its digest."""
+    bits = _BITS.get(signer["digest_algorithm"]["algorithm"].dotted)
+    if bits is None or _SIGNATURE_BITS.get(signer["signature_algorithm"]["algorithm"].dotted) != bits:
+        raise _WrongError("not a GOST R 34.10-2012 signature")
+    if len(attributes) != len(signer["signed_attrs"]):
+        raise _WrongError("a signed attribute is repeated")
+    for name in ("content_type", "message_digest"):
+        if name not in attributes or len(attributes[name]) != 1:
+            raise _WrongError(f"the signed attribute {name} is missing or repeated")
+    content = signed["encap_content_info"]
+    if attributes["content_type"][0].native != content["content_type"].native:
+        raise _WrongError("the signed content type is another")
+    enclosed = content["content"].native
+    if enclosed is not None and enclosed != data:
+        raise _WrongError("the enclosed content is not the data given")
+    if attributes["message_digest"][0].native != engine.digest(bits, data):
+        raise _WrongError("the digest is of other data")
+
+
+def _time_of(attributes: dict[str, cms.SetOf]) -> datetime | None:
+    values = attributes.get("signing_time")
+    if not values:
+        return None
+    moment: datetime = values[0].native
+    return moment
+
+
+def _attribute(kind: str, value: core.Asn1Value) -> cms.CMSAttribute:
+    return cms.CMSAttribute({"type": kind, "values": [value]})
+
+
+def _whole_second(moment: datetime | None) -> datetime:
+    return (moment or datetime.now(UTC)).astimezone(UTC).replace(microsecond=0)
