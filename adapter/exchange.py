@@ -289,7 +289,7 @@ class Service(Protocol):
     gateway: str
     #: Default deadline of a command, from its receipt on.
     deadline: timedelta
-    #: XSD of the вид сведений below schemas/, validated by the pipeline both ways; ``None`` where the content is no XML.
+    #: XSD of the вид сведений below schemas/, checked by the pipeline both ways; ``None``: the content is no XML.
     schema: str | None
     examples: Sequence[Example]
 

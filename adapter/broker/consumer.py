@@ -1,0 +1,152 @@
+"""One channel per queue: deliveries are handed over in batches, acked once durable, and the ack is made certain.
+
+An ack belongs to the channel object that delivered. After each batch's ack one ``basic.qos`` travels the same channel:
+its answer proves that the broker has processed the ack (ARCHITECTURE, Rules of the broker room).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Protocol
+
+import structlog
+
+from adapter.broker.connection import BROKER_ERRORS, Channel, Connection, close_quietly, closed, open_channel
+from adapter.broker.transport import RAW
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from aiormq.abc import DeliveredMessage
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message as the broker handed it over; ``properties`` is the raw property section."""
+
+    queue: str
+    tag: int
+    body: bytes
+    properties: bytes
+    redelivered: bool
+    session: str
+
+
+class BatchSink(Protocol):
+    """Where deliveries go; the pipeline's intake implements it."""
+
+    async def accept(self, deliveries: Sequence[Delivery]) -> None:
+        """Make the batch durable. Raises when that is impossible: nothing is acked and the channel is given up."""
+        ...
+
+    def settle(self, deliveries: Sequence[Delivery]) -> None:
+        """Learn that the broker has processed the acks of this batch: it will not deliver them again."""
+        ...
+
+
+class QueueConsumer:
+    """Consumes one queue on one channel until the channel, the connection or the sink gives up."""
+
+    def __init__(self, queue: str, sink: BatchSink, *, prefetch: int, timeout: float = 10.0) -> None:
+        """``prefetch`` bounds unacked deliveries; ``timeout`` bounds every exchange with the broker, in seconds."""
+        self.queue = queue
+        self._sink = sink
+        self._prefetch = prefetch
+        self._timeout = timeout
+        self._arrived: list[Delivery] = []
+        self._signal = asyncio.Event()
+        self._ending = False
+        self.consuming = asyncio.Event()
+        self.last_delivery = monotonic()
+
+    async def run(self, connection: Connection, session: str, stopping: asyncio.Event) -> None:
+        """Consume until ``stopping``; then cancel, drain what has arrived, and return.
+
+        Raises a broker error when the channel ends by itself, and whatever the sink raises.
+        """
+        self._arrived.clear()
+        self._ending = False
+        channel = await open_channel(connection, confirms=False, wait=self._timeout)
+        try:
+            await channel.basic_qos(prefetch_count=self._prefetch, timeout=self._timeout)
+            consume = await channel.basic_consume(self.queue, self._collector(session), timeout=self._timeout)
+            self.consuming.set()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._pump(channel))
+                await group.create_task(self._until_end(channel, stopping))
+                await channel.basic_cancel(str(consume.consumer_tag), timeout=self._timeout)
+                self._ending = True
+                self._signal.set()
+        finally:
+            self.consuming.clear()
+            await close_quietly(channel, self._timeout)
+
+    def _collector(self, session: str) -> Callable[[DeliveredMessage], Coroutine[Any, Any, None]]:
+        arrived, signal = self._arrived, self._signal
+
+        async def collect(message: DeliveredMessage) -> None:
+            properties = message.header.properties
+            raw = (properties.headers or {}).get(RAW, b"")
+            arrived.append(
+                Delivery(
+                    queue=self.queue,
+                    tag=int(message.delivery.delivery_tag or 0),  # type: ignore[union-attr]  # a delivery has a tag
+                    body=message.body,
+                    properties=bytes(raw) if isinstance(raw, (bytes, bytearray)) else b"",
+                    redelivered=bool(message.delivery.redelivered),  # type: ignore[union-attr]  # a delivery has the flag
+                    session=session,
+                )
+            )
+            self.last_delivery = monotonic()
+            signal.set()
+
+        return collect
+
+    async def _until_end(self, channel: Channel, stopping: asyncio.Event) -> None:
+        """Return on ``stopping``; raise when the channel or its consumer ends first."""
+        cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def note(_: object) -> None:
+            if not cancelled.done():
+                cancelled.set_result(None)
+
+        channel.on_consumer_cancel_callbacks.add(note)
+        waits: set[asyncio.Future[Any]] = {
+            asyncio.create_task(stopping.wait()),
+            asyncio.create_task(closed(channel)),
+            cancelled,
+        }
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if not stopping.is_set():
+            raise ConnectionResetError(f"the broker ended the consumer of {self.queue}")
+
+    async def _pump(self, channel: Channel) -> None:
+        """Hand over whatever arrived while the last batch was made durable."""
+        while self._arrived or not self._ending:
+            if not self._arrived:
+                self._signal.clear()
+                await self._signal.wait()
+                continue
+            batch = self._arrived[:]
+            del self._arrived[: len(batch)]
+            await self._take(channel, batch)
+
+    async def _take(self, channel: Channel, batch: list[Delivery]) -> None:
+        await self._sink.accept(batch)
+        try:
+            # The batch is a contiguous run of this channel's tags, and every earlier one is acked.
+            await channel.basic_ack(batch[-1].tag, multiple=True, wait=False)
+            await channel.basic_qos(prefetch_count=self._prefetch, timeout=self._timeout)
+        except BROKER_ERRORS:
+            # The rows are durable; the broker will deliver them again and the journal will recognise them.
+            log.warning("acks lost with their channel", queue=self.queue, count=len(batch))
+            raise
+        self._sink.settle(batch)

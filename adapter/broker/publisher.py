@@ -1,0 +1,129 @@
+"""Publishing with confirms, mandatory, always with a timeout; a refused message is told apart from a dead broker."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import structlog
+from aiormq.exceptions import DeliveryError, PublishError
+
+from adapter.broker.connection import BROKER_ERRORS, Channel, Connection, closed, open_channel
+from adapter.broker.transport import RawProperties
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+log = structlog.get_logger(__name__)
+
+
+class Sent(Enum):
+    """What became of one publish."""
+
+    CONFIRMED = "confirmed"
+    UNROUTABLE = "unroutable"
+    """No queue takes it: parked until one does."""
+    REFUSED = "refused"
+    """The broker refuses this very message (over-size, nack): parked."""
+    UNKNOWN = "unknown"
+    """No confirm came: publish again under the same message_id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One outgoing message; ``properties`` is a raw property section holding ``message_id``."""
+
+    message_id: str
+    exchange: str
+    routing_key: str
+    body: bytes
+    properties: bytes
+
+
+class Publisher:
+    """Publishes on one confirm channel of its connection; after a channel error, one by one on fresh channels."""
+
+    def __init__(self, *, timeout: float = 10.0) -> None:
+        """``timeout`` bounds each confirm, in seconds."""
+        self._timeout = timeout
+        self._connection: Connection | None = None
+        self._channel: Channel | None = None
+        self.ready = asyncio.Event()
+
+    async def run(self, connection: Connection, stopping: asyncio.Event) -> None:
+        """Serve publishes on ``connection`` until ``stopping``; raises when the connection ends by itself."""
+        self._connection = connection
+        self._channel = await open_channel(connection, wait=self._timeout)
+        self.ready.set()
+        waits = {asyncio.create_task(stopping.wait()), asyncio.create_task(closed(connection))}
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            self.ready.clear()
+            self._connection = self._channel = None
+        if not stopping.is_set():
+            raise ConnectionResetError("the publishing connection ended")
+
+    async def publish(self, messages: Sequence[Message]) -> list[Sent]:
+        """Publish all, concurrently; the result at each place says what became of that message. Never raises."""
+        channel = await self._open_channel()
+        if channel is None:
+            return [Sent.UNKNOWN] * len(messages)
+        results = list(await asyncio.gather(*(self._publish(channel, message) for message in messages)))
+        if len(messages) > 1 and channel.is_closed:
+            # One message closed the channel for everybody: find out which, alone.
+            for index, result in enumerate(results):
+                if result is Sent.UNKNOWN:
+                    results[index] = await self._publish_alone(messages[index])
+        return results
+
+    async def _open_channel(self) -> Channel | None:
+        connection = self._connection
+        if connection is None or connection.is_closed:
+            return None
+        if self._channel is None or self._channel.is_closed:
+            try:
+                self._channel = await open_channel(connection, wait=self._timeout)
+            except BROKER_ERRORS:
+                return None
+        return self._channel
+
+    async def _publish_alone(self, message: Message) -> Sent:
+        channel = await self._open_channel()
+        if channel is None:
+            return Sent.UNKNOWN
+        result = await self._publish(channel, message)
+        connection = self._connection
+        if result is Sent.UNKNOWN and channel.is_closed and connection is not None and not connection.is_closed:
+            return Sent.REFUSED
+        return result
+
+    async def _publish(self, channel: Channel, message: Message) -> Sent:
+        try:
+            await channel.basic_publish(
+                message.body,
+                exchange=message.exchange,
+                routing_key=message.routing_key,
+                properties=RawProperties(message.properties, message.message_id),
+                mandatory=True,
+                timeout=self._timeout,
+                wait=False,
+            )
+        except PublishError:
+            return Sent.UNROUTABLE
+        except DeliveryError:
+            return Sent.REFUSED
+        except BROKER_ERRORS as error:
+            log.warning("publish without a confirm", error=type(error).__name__)
+            return Sent.UNKNOWN
+        except asyncio.CancelledError:
+            # aiormq reports a dying connection as CancelledError; ours has to pass.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            return Sent.UNKNOWN
+        return Sent.CONFIRMED

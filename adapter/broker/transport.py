@@ -1,0 +1,149 @@
+"""A transport for aiormq whose reader carries foreign bytes through the strict frame decoder unharmed.
+
+Content headers are re-wrapped before the decoder sees them: the raw property section travels as one byte-array header
+(:data:`RAW`), beside the message_id that aiormq needs to pair a returned message. Names in ``basic.deliver`` and
+``basic.return`` that are not UTF-8 are escaped. Everything else passes as it came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from typing import TYPE_CHECKING, Any, Final
+
+from aiormq.connection import TransportFactory
+from aiormq.exceptions import AMQPConnectionError
+from pamqp import commands
+
+from adapter.broker.codec import message_id_of
+
+if TYPE_CHECKING:
+    import ssl
+
+    from yarl import URL
+
+#: Header under which a delivered message carries its raw property section.
+RAW: Final = "raw"
+_METHOD, _HEADER = 1, 2
+_DELIVER = (60).to_bytes(2, "big") + (60).to_bytes(2, "big")
+_RETURN = (60).to_bytes(2, "big") + (50).to_bytes(2, "big")
+_FRAME_END: Final = b"\xce"
+_HAS_HEADERS, _HAS_MESSAGE_ID = 1 << 13, 1 << 7
+
+
+class RawProperties(commands.Basic.Properties):
+    """Outgoing properties that are already marshalled: what the outbox stored is what goes out."""
+
+    def __init__(self, raw: bytes, message_id: str) -> None:
+        """``raw`` is a property section of :func:`adapter.broker.codec.write_properties`."""
+        super().__init__(message_id=message_id)
+        self._raw = raw
+
+    def marshal(self) -> bytes:
+        """Return the stored bytes."""
+        return self._raw
+
+
+class TolerantReader:
+    """The part of StreamReader that aiormq's frame receiver uses, frame by frame."""
+
+    def __init__(self, stream: asyncio.StreamReader) -> None:
+        """Wrap the connection's own reader."""
+        self._stream = stream
+        self._frame = b""
+        self._offset = 0
+
+    def at_eof(self) -> bool:
+        """Tell whether nothing more will come."""
+        return self._offset >= len(self._frame) and self._stream.at_eof()
+
+    async def read(self, n: int = -1) -> bytes:
+        """Read what is left of the frame, then of the stream."""
+        if self._offset < len(self._frame):
+            rest, self._frame, self._offset = self._frame[self._offset :], b"", 0
+            return rest
+        return await self._stream.read(n)
+
+    async def readexactly(self, n: int) -> bytes:
+        """Return the next ``n`` bytes of the current frame, fetching and mending a new frame when it is used up."""
+        start = self._offset
+        if start >= len(self._frame):
+            self._frame, start = await self._next_frame(), 0
+        self._offset = start + n
+        if self._offset > len(self._frame):
+            raise asyncio.IncompleteReadError(self._frame[start:], n)
+        return self._frame[start : self._offset]
+
+    async def _next_frame(self) -> bytes:
+        head = await self._stream.readexactly(7)
+        if head.startswith(b"AMQP"):
+            return head + await self._stream.readexactly(1)
+        size = int.from_bytes(head[3:7], "big")
+        rest = await self._stream.readexactly(size + 1)
+        if head[0] == _HEADER:
+            return _frame(head, _wrap_header(rest[:-1]))
+        if head[0] == _METHOD and rest[:4] in (_DELIVER, _RETURN) and not _is_utf8(rest[4:-1]):
+            return _frame(head, _escape_names(rest[:-1]))
+        return head + rest
+
+
+def _frame(head: bytes, payload: bytes) -> bytes:
+    return head[:3] + struct.pack(">I", len(payload)) + payload + _FRAME_END
+
+
+def _wrap_header(payload: bytes) -> bytes:
+    """Replace the property section by {headers: {raw: section}, message_id?}; class, weight and body size stay."""
+    section = payload[12:]
+    try:
+        message_id = message_id_of(section)
+    except IndexError:
+        message_id = None
+    table = b"\x03raw" + b"x" + struct.pack(">I", len(section)) + section
+    flags, tail = _HAS_HEADERS, b""
+    if message_id and message_id.isascii():
+        flags |= _HAS_MESSAGE_ID
+        tail = bytes((len(message_id),)) + message_id
+    return payload[:12] + struct.pack(">HI", flags, len(table)) + table + tail
+
+
+def _is_utf8(value: bytes) -> bool:
+    # Delivery tags and lengths are bytes below 0x80 most of the time; a false alarm only costs the careful path.
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _escape_names(payload: bytes) -> bytes:
+    """Escape undecodable short strings of basic.deliver or basic.return; other fields keep their bytes."""
+    parts, offset = [payload[:4]], 4
+    # deliver: consumer-tag, delivery-tag (8), redelivered (1), exchange, routing-key; return: code (2), three names.
+    fixed = {1: 9} if payload[:4] == _DELIVER else {0: 2}
+    for position in range(3):
+        if position in fixed:
+            parts.append(payload[offset : offset + fixed[position]])
+            offset += fixed[position]
+        end = offset + 1 + payload[offset]
+        name = payload[offset + 1 : end].decode(errors="backslashreplace").encode()[:255]
+        parts.append(bytes((len(name),)) + name)
+        offset = end
+    return b"".join(parts) + payload[offset:]
+
+
+class TolerantTransportFactory(TransportFactory):
+    """Opens the socket with our TLS context and hands aiormq the tolerant reader."""
+
+    def __init__(self, context: ssl.SSLContext | None, *, timeout: float) -> None:
+        """``context`` is ``None`` for plain connections; ``timeout`` bounds the TCP and TLS handshakes, in seconds."""
+        self._context = context
+        self._timeout = timeout
+
+    async def create(self, url: URL, **_: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect; raises AMQPConnectionError."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                reader, writer = await asyncio.open_connection(url.host, url.port, ssl=self._context, limit=2**20)
+        except OSError as error:
+            raise AMQPConnectionError(str(error)) from error
+        return TolerantReader(reader), writer  # type: ignore[return-value]  # the part aiormq uses
