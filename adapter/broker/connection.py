@@ -28,15 +28,6 @@ __all__ = [
     "connect",
     "open_channel",
 ]
-    "BROKER_ERRORS",
-    "BrokerAddress",
-    "Channel",
-    "Connection",
-    "close_quietly",
-    "closed",
-    "connect",
-    "open_channel",
-]
 
 #: What a broken connection, channel or socket raises; anything else is a defect of ours.
 BROKER_ERRORS = (AMQPError, OSError, TimeoutError, asyncio.InvalidStateError, RuntimeError)
