@@ -1,0 +1,171 @@
+"""The journal's front: one writer, a small pool for reading and claiming, and the worker's lease."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from uuid import UUID, uuid4
+
+import asyncpg
+import structlog
+
+from adapter.journal.records import Exchange, OutboxRow, read_exchange, read_outbox
+from adapter.journal.statements import sql
+from adapter.journal.writer import JournalUnavailableError, Writer
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Sequence
+
+    from adapter.journal.operations import Operation
+
+log = structlog.get_logger(__name__)
+
+Result = TypeVar("Result")
+
+_COMMAND_TIMEOUT: Final = 15.0
+#: What a database that went away raises.
+DATABASE_ERRORS: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseAddress:
+    """Where Postgres is; ``sslmode`` is libpq's word or a ready context."""
+
+    host: str
+    port: int
+    name: str
+    user: str
+    password: str
+    sslmode: str | ssl.SSLContext = "prefer"
+
+    async def connect(self) -> asyncpg.Connection:
+        """Open one connection within the command timeout. Raises one of :data:`DATABASE_ERRORS`."""
+        return await asyncpg.connect(
+            host=self.host,
+            port=self.port,
+            database=self.name,
+            user=self.user,
+            password=self.password,
+            ssl=self.sslmode,
+            timeout=_COMMAND_TIMEOUT,
+            command_timeout=_COMMAND_TIMEOUT,
+            server_settings={"application_name": "adapter", "timezone": "UTC"},
+        )
+
+
+class Journal:
+    """Everything the pipeline asks of Postgres."""
+
+    def __init__(self, address: DatabaseAddress, *, worker_name: str, lease: float = 30.0) -> None:
+        """``lease`` is the time in seconds after which a silent worker counts as dead; its id is new each start."""
+        self._address = address
+        self.worker = uuid4()
+        self._worker_name = worker_name
+        self._lease = lease
+        self._writer = Writer(address.connect, self.worker)
+        self._reader: asyncpg.Connection | None = None
+        self._reading = asyncio.Lock()
+
+    @property
+    def available(self) -> asyncio.Event:
+        """Set while Postgres takes writes."""
+        return self._writer.available
+
+    async def write(self, operation: Operation[Result]) -> Result:
+        """Commit one operation; see :meth:`adapter.journal.writer.Writer.write`."""
+        return await self._writer.write(operation)
+
+    async def run(self) -> None:
+        """Keep the writer and the lease alive until cancelled; gives the lease back at the end."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._writer.run())
+                group.create_task(self._keep_lease())
+        finally:
+            await self._give_up()
+
+    async def _keep_lease(self) -> None:
+        while True:
+            try:
+                await self._fetch("lease", self.worker, self._worker_name, timedelta(seconds=self._lease))
+            except JournalUnavailableError:
+                await asyncio.sleep(min(1.0, self._lease / 10))
+            else:
+                await asyncio.sleep(self._lease / 3)
+
+    async def take_lease(self) -> None:
+        """Take the lease before the first row is owned. Raises JournalUnavailableError."""
+        await self._fetch("lease", self.worker, self._worker_name, timedelta(seconds=self._lease))
+
+    async def _give_up(self) -> None:
+        try:
+            await self._fetch("release_lease", self.worker)
+        except JournalUnavailableError:
+            log.warning("lease not released; it lapses by itself", lease_seconds=self._lease)
+        finally:
+            if self._reader is not None:
+                self._reader.terminate()
+
+    async def _fetch(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Run one statement on the reading connection. Raises JournalUnavailableError."""
+        async with self._reading:
+            try:
+                if self._reader is None or self._reader.is_closed():
+                    self._reader = await self._address.connect()
+                return list(await self._reader.fetch(sql(name), *arguments))
+            except DATABASE_ERRORS as error:
+                if self._reader is not None:
+                    self._reader.terminate()
+                    self._reader = None
+                raise JournalUnavailableError(type(error).__name__) from None
+
+    async def claim_orphan(self, actions: Sequence[str]) -> Exchange | None:
+        """Take over one running row of a dead owner; counts a crash attempt."""
+        rows = await self._fetch("claim_orphan", self.worker, list(actions))
+        return read_exchange(rows[0]) if rows else None
+
+    async def claim_lost(self, running: Sequence[UUID], limit: int) -> list[Exchange]:
+        """Return rows that are ours by owner but that nobody runs."""
+        return [read_exchange(row) for row in await self._fetch("claim_lost", self.worker, list(running), limit)]
+
+    async def claim_retries(self, actions: Sequence[str], limit: int) -> list[Exchange]:
+        """Take over retrying rows whose turn has come."""
+        rows = await self._fetch("claim_retries", self.worker, list(actions), limit)
+        return [read_exchange(row) for row in rows]
+
+    async def claim_expired(self, actions: Sequence[str], limit: int) -> list[Exchange]:
+        """Take over waiting and retrying rows whose deadline has passed."""
+        rows = await self._fetch("claim_expired", self.worker, list(actions), limit)
+        return [read_exchange(row) for row in rows]
+
+    async def ready_repeats(self, limit: int) -> list[Exchange]:
+        """Return repeats whose command has ended without telling them."""
+        return [read_exchange(row) for row in await self._fetch("ready_repeats", limit)]
+
+    async def claim_outbox(self, publishing: Sequence[UUID], limit: int) -> list[OutboxRow]:
+        """Take over outbox rows without a living publisher, and parked ones whose turn has come."""
+        rows = await self._fetch("claim_outbox", self.worker, list(publishing), limit)
+        return [read_outbox(row) for row in rows]
+
+    async def load(self, exchange_id: UUID) -> Exchange | None:
+        """Return one exchange."""
+        rows = await self._fetch("load_exchange", exchange_id)
+        return read_exchange(rows[0]) if rows else None
+
+    async def proofs(self, exchange_id: UUID, *kinds: str) -> list[asyncpg.Record]:
+        """Return the proof rows of these kinds, oldest first: at, kind, message_id, data, content, meta."""
+        return await self._fetch("load_proof", exchange_id, list(kinds))
+
+    async def undispatched(self, limit: int) -> int:
+        """Count received rows that nobody has started, at most ``limit``."""
+        rows = await self._fetch("undispatched", limit)
+        return int(rows[0]["count"])
+
+    async def sweep(self, dedupe_days: int) -> None:
+        """Daily work: partitions ahead, old identities, lapsed leases."""
+        await self._fetch("ensure_partitions", 2)
+        await self._fetch("dedupe_sweep", timedelta(days=dedupe_days))
+        await self._fetch("forget_workers")

@@ -1,0 +1,360 @@
+"""The transitions of the journal. Each kind is applied for a whole batch at once, inside one transaction.
+
+A transition is fenced: it applies only while its row is still owned by the worker that asks and in a state the move
+may start from. What did not apply is told to the caller, never forced.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from adapter.exchange import State
+from adapter.journal.records import Exchange, OutboxRow, ProofRow, read_exchange
+from adapter.journal.statements import sql
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    import asyncpg
+
+Result = TypeVar("Result")
+
+
+@dataclass(slots=True)
+class Operation(Generic[Result]):
+    """A transition with what is written beside it; ``apply`` answers for a batch of one kind."""
+
+    outbox: Sequence[OutboxRow] = field(default=(), kw_only=True)
+    proof: Sequence[ProofRow] = field(default=(), kw_only=True)
+    #: Order inside a transaction: ways in first, marks last.
+    rank: ClassVar[int] = 5
+
+    @classmethod
+    async def apply(cls, connection: asyncpg.Connection, batch: Sequence[Any]) -> list[Result]:
+        """Apply all and return one result each. Raises what asyncpg raises."""
+        raise NotImplementedError
+
+    @staticmethod
+    def applied(result: Any) -> bool:
+        """Tell whether the outbox and proof rows of the operation are to be written."""
+        return bool(result)
+
+
+class TakenAs(Enum):
+    """What a delivery turned out to be."""
+
+    NEW = "new"
+    REPEAT = "repeat"
+    """The same command again: its outcome goes to this publisher too."""
+    REUSED = "reused"
+    """Another body under a used identity: refused."""
+    REDELIVERED = "redelivered"
+    """The broker brought a journaled delivery again: only the ack was lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Verdict of the intake; ``exchange_id`` is the row that stands for the delivery."""
+
+    kind: TakenAs
+    exchange_id: UUID
+
+
+@dataclass(slots=True)
+class TakeIn(Operation[Taken]):
+    """Journal one delivery. ``key`` is its identity or ``None``; ``fingerprint`` covers queue, properties and body."""
+
+    exchange: Exchange
+    key: bytes | None
+    fingerprint: bytes
+    session: str
+    redelivered: bool
+    rank: ClassVar[int] = 0
+
+    @classmethod
+    async def apply(cls, connection: asyncpg.Connection, batch: Sequence[TakeIn]) -> list[Taken]:
+        """Tell new commands from repeats, reuse and redeliveries; journal all but the last."""
+        holders = await _take_keys(connection, [take for take in batch if take.key is not None])
+        results = [await _judge(connection, take, holders) for take in batch]
+        rows = [take for take, taken in zip(batch, results, strict=True) if taken.kind is not TakenAs.REDELIVERED]
+        if rows:
+            await connection.execute(sql("take_in"), *_columns(rows))
+        return results
+
+
+async def _take_keys(connection: asyncpg.Connection, keyed: Sequence[TakeIn]) -> dict[bytes, Any]:
+    """Claim identities; return the holders of those that were taken before this batch or twice in it."""
+    if not keyed:
+        return {}
+    keys = [take.key for take in keyed]
+    fresh = await connection.fetch(
+        sql("take_keys"), keys, [take.exchange.id for take in keyed], [take.exchange.body_sha256 for take in keyed]
+    )
+    if len(fresh) == len(keyed):
+        return {}
+    rows = await connection.fetch(sql("known_keys"), keys)
+    return {row["key"]: row for row in rows}
+
+
+async def _judge(connection: asyncpg.Connection, take: TakeIn, holders: dict[bytes, Any]) -> Taken:
+    exchange = take.exchange
+    if take.key is None:
+        if take.redelivered:
+            match = await connection.fetchval(sql("match_redelivery"), take.fingerprint, take.session)
+            if match is not None:
+                return Taken(TakenAs.REDELIVERED, match)
+        return Taken(TakenAs.NEW, exchange.id)
+    holder = holders.get(take.key)
+    if holder is None or holder["exchange_id"] == exchange.id:
+        return Taken(TakenAs.NEW, exchange.id)
+    if holder["body_sha256"] != exchange.body_sha256:
+        exchange.refusal = "message-id-reused"
+        return Taken(TakenAs.REUSED, exchange.id)
+    if take.redelivered and holder["fingerprint"] == take.fingerprint and not holder["settled"]:
+        return Taken(TakenAs.REDELIVERED, holder["exchange_id"])
+    exchange.repeat_of, exchange.state, exchange.owner = holder["exchange_id"], State.WAITING, None
+    return Taken(TakenAs.REPEAT, exchange.id)
+
+
+def _columns(rows: Sequence[TakeIn]) -> list[list[Any]]:
+    exchanges = [take.exchange for take in rows]
+    names = ("id", "action", "source", "state", "received_at", "deadline", "body", "body_sha256", "body_size")
+    columns = [[getattr(exchange, name) for exchange in exchanges] for name in (*names, "properties")]
+    columns += [[exchange.correlation for exchange in exchanges], [exchange.message_id for exchange in exchanges]]
+    columns += [[take.fingerprint for take in rows], [take.session for take in rows]]
+    columns += [[getattr(exchange, name) for exchange in exchanges] for name in ("refusal", "repeat_of", "owner")]
+    return columns
+
+
+@dataclass(slots=True)
+class Submit(Operation[bool]):
+    """Record the intent with the exact bytes (in ``proof``) before they leave."""
+
+    id: UUID
+    owner: UUID
+    gateway: str
+    operation: str
+    gateway_id: str
+    minted_at: datetime
+    rank: ClassVar[int] = 1
+
+    @classmethod
+    async def apply(cls, connection: asyncpg.Connection, batch: Sequence[Submit]) -> list[bool]:
+        """Move to ``submitting``."""
+        names = ("id", "owner", "gateway", "operation", "gateway_id", "minted_at")
+        columns = [[getattr(submit, name) for submit in batch] for name in names]
+        rows = await connection.fetch(sql("submit"), *columns, _event_counts(batch))
+        return _who_applied(batch, rows)
+
+
+@dataclass(slots=True)
+class Wait(Operation[bool]):
+    """The gateway took the request; the answer comes later."""
+
+    id: UUID
+    owner: UUID
+    rank: ClassVar[int] = 2
+
+    @classmethod
+    async def apply(cls, connection: asyncpg.Connection, batch: Sequence[Wait]) -> list[bool]:
+        """Move to ``waiting`` and let go of the row."""
+        columns = [[wait.id for wait in batch], [wait.owner for wait in batch], _event_counts(batch)]
+        return _who_applied(batch, await connection.fetch(sql("wait"), *columns))
+
+
+@dataclass(slots=True)
+class Retry(Operation[bool]):
+    """Try again after ``delay`` seconds; ``remint`` forgets the id, because nothing got through under it."""
+
+    id: UUID
+    owner: UUID
+    delay: float
+    remint: bool = False
+    rank: ClassVar[int] = 2
+
+    @classmethod
+    async def apply(cls, connection: asyncpg.Connection, batch: Sequence[Retry]) -> list[bool]:
+        """Move to ``retrying`` and let go of the row."""
+        rows = await connection.fetch(
+            sql("retry"),
+            [retry.id for retry in batch],
+            [retry.owner for retry in batch],
+            [timedelta(seconds=retry.delay) for retry in batch],
+            [retry.remint for retry in batch],
+        )
+        return _who_applied(batch, rows)
+
+
+class EvidenceAs(Enum):
+    """What a gateway's message turned out to be."""
+
+    MATCHED = "matched"
+    NEWS = "news"
+    """About an exchange of ours, changing no state (a status, or an answer after the answer)."""
+    REPEAT = "repeat"
+    """Journaled before: only its confirmation was lost."""
+    ORPHAN = "orphan"
+    """Refers to nothing we sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceTaken:
+    """Verdict on a gateway's message; ``exchange`` is the row it belongs to, in its new state."""
+
+    kind: EvidenceAs
+    exchange: Exchange | None = None
+
+
+@dataclass(slots=True)
+class Evidence(Operation[EvidenceTaken]):
+    """Journal a gateway's message about ``gateway_id``. ``key`` is the message's identity, ``raw`` its bytes."""
+
+    gateway: str
+    gateway_id: str
+    key: bytes
+    raw_sha256: bytes
+    record: ProofRow
+    owner: UUID
+    final: bool
+    orphan_id: UUID
+    rank: ClassVar[int] = 3
+
+    @classmethod
+    async def apply(cls, connection: asyncpg.Connection, batch: Sequence[Evidence]) -> list[EvidenceTaken]:
+        """One by one: answers are few beside commands, and two about one exchange must see each other."""
+        return [await evidence._take(connection) for evidence in batch]  # noqa: SLF001 — its own kind
+
+    async def _take(self, connection: asyncpg.Connection) -> EvidenceTaken:
+        row = None
+        if self.final:
+            row = await connection.fetchrow(sql("evidence"), [self.gateway], [self.gateway_id], [self.owner])
+        matched = row is not None
+        row = row or await connection.fetchrow(sql("find_by_gateway_id"), self.gateway, self.gateway_id)
+        exchange = read_exchange(row) if row else None
+        exchange_id = exchange.id if exchange else self.orphan_id
+        fresh = await connection.fetch(sql("take_keys"), [self.key], [exchange_id], [self.raw_sha256])
+        if not fresh and not matched:
+            return EvidenceTaken(EvidenceAs.REPEAT, exchange)
+        self.proof = (ProofRow(exchange_id, *_record_tail(self.record)),)
+        if exchange is None:
+            return EvidenceTaken(EvidenceAs.ORPHAN)
+        return EvidenceTaken(EvidenceAs.MATCHED if matched else EvidenceAs.NEWS, exchange)
+
+
+def _record_tail(record: ProofRow) -> tuple[str, str | None, bytes | None, bytes | None, bytes | None]:
+    return record.kind, record.message_id, record.data, record.content, record.meta
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Whether the outcome was written, and the repeats of that command which now wait for it."""
+
+    applied: bool
+    repeats: Sequence[Exchange] = ()
+
+
+@dataclass(slots=True)
+class Finish(Operation[Finished]):
+    """Write the outcome and its outbox rows. ``outcome`` ``None`` keeps the one already written."""
+
+    id: UUID
+    owner: UUID | None
+    from_state: State
+    state: State
+    outcome: bytes | None
+    code: str | None
+    replies: int = 1
+    rank: ClassVar[int] = 4
+
+    @staticmethod
+    def applied(result: Any) -> bool:
+        """Write the reply only when the outcome was written."""
+        return bool(result.applied)
+
+    @classmethod
+    async def apply(cls, connection: asyncpg.Connection, batch: Sequence[Finish]) -> list[Finished]:
+        """Move to a final state and find the repeats that were waiting for it."""
+        names = ("id", "owner", "from_state", "state", "outcome", "code", "replies")
+        columns = [[getattr(finish, name) for finish in batch] for name in names]
+        done = {row["id"] for row in await connection.fetch(sql("finish"), *columns, _event_counts(batch))}
+        repeats: dict[UUID, list[Exchange]] = {}
+        for row in await connection.fetch(sql("waiting_repeats"), list(done)):
+            repeats.setdefault(row["repeat_of"], []).append(read_exchange(row))
+        return [Finished(finish.id in done, repeats.get(finish.id, ())) for finish in batch]
+
+
+@dataclass(slots=True)
+class Mark(Operation[bool]):
+    """What became of a publish: ``sent``, or ``parked`` with a reason until ``delay`` seconds have passed."""
+
+    row: OutboxRow
+    state: str
+    reason: str | None = None
+    delay: float = 0.0
+    rank: ClassVar[int] = 6
+
+    @classmethod
+    async def apply(cls, connection: asyncpg.Connection, batch: Sequence[Mark]) -> list[bool]:
+        """Mark outbox rows."""
+        await connection.execute(
+            sql("mark"),
+            [mark.row.created_at for mark in batch],
+            [mark.row.id for mark in batch],
+            [mark.state for mark in batch],
+            [mark.reason for mark in batch],
+            [timedelta(seconds=mark.delay) for mark in batch],
+        )
+        return [True] * len(batch)
+
+
+@dataclass(slots=True)
+class Settle(Operation[bool]):
+    """The broker has processed the acks of these rows."""
+
+    ids: Sequence[UUID]
+    rank: ClassVar[int] = 7
+
+    @classmethod
+    async def apply(cls, connection: asyncpg.Connection, batch: Sequence[Settle]) -> list[bool]:
+        """Mark rows settled."""
+        await connection.execute(sql("settle"), [exchange_id for settle in batch for exchange_id in settle.ids])
+        return [True] * len(batch)
+
+
+@dataclass(slots=True)
+class Note(Operation[bool]):
+    """Add proof or outbox rows, change nothing."""
+
+    rank: ClassVar[int] = 5
+
+    @classmethod
+    async def apply(cls, connection: asyncpg.Connection, batch: Sequence[Note]) -> list[bool]:  # noqa: ARG003 — same shape as its peers
+        """Let the rows beside it be written."""
+        return [True] * len(batch)
+
+
+def _event_counts(batch: Sequence[Operation[Any]]) -> list[int]:
+    return [sum(row.kind == "event" for row in operation.outbox) for operation in batch]
+
+
+def _who_applied(batch: Sequence[Any], rows: Sequence[Any]) -> list[bool]:
+    done = {row["id"] for row in rows}
+    return [operation.id in done for operation in batch]
+
+
+async def write_beside(connection: asyncpg.Connection, owner: UUID, operations: Sequence[Operation[Any]]) -> None:
+    """Write the outbox and proof rows of the operations that applied."""
+    outbox = [row for operation in operations for row in operation.outbox]
+    if outbox:
+        names = ("id", "created_at", "exchange_id", "kind", "target", "routing_key", "message_id", "body", "properties")
+        columns = [[getattr(row, name) for row in outbox] for name in names]
+        await connection.execute(sql("outbox"), *columns, [owner] * len(outbox))
+    proof = [row for operation in operations for row in operation.proof]
+    if proof:
+        parts = ("exchange_id", "kind", "message_id", "data", "content", "meta")
+        await connection.execute(sql("proof"), *([getattr(row, name) for row in proof] for name in parts))

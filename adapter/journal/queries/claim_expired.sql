@@ -1,0 +1,10 @@
+-- Commands whose deadline has passed before an outcome; a running one is left to its runner.
+update exchanges set owner = $1
+where id in (
+    select id from exchanges
+    where state in ('retrying', 'waiting') and deadline <= now() and owner is null and repeat_of is null
+        and action = any($2::text[])
+    order by deadline limit $3
+    for update skip locked
+)
+returning *

@@ -1,0 +1,10 @@
+-- One row of a dead owner: it runs alone, and only such a row burns a crash attempt.
+update exchanges set owner = $1, crash_attempts = crash_attempts + 1
+where id = (
+    select e.id from exchanges e
+    where e.state in ('received', 'submitting', 'answered') and e.action = any($2::text[])
+        and not exists (select 1 from workers w where w.id = e.owner and w.lease_until > now())
+    order by e.received_at limit 1
+    for update skip locked
+)
+returning *

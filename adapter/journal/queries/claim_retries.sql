@@ -1,0 +1,8 @@
+update exchanges set owner = $1
+where id in (
+    select id from exchanges
+    where state = 'retrying' and next_at <= now() and owner is null and action = any($2::text[])
+    order by next_at limit $3
+    for update skip locked
+)
+returning *

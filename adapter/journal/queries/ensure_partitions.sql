@@ -1,0 +1,1 @@
+select ensure_day_partitions($1)

@@ -1,0 +1,1 @@
+select * from exchanges where gateway = $1 and gateway_id = $2

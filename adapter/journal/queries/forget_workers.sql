@@ -1,0 +1,2 @@
+-- Leases that lapsed long ago serve nobody.
+delete from workers where lease_until < now() - interval '1 day'

@@ -1,0 +1,1 @@
+update exchanges set settled = true where id = any($1::uuid[])

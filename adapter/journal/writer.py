@@ -1,0 +1,173 @@
+"""The one group-committing writer: whatever gathered while the last commit ran goes into the next one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import asyncpg
+import structlog
+
+from adapter.journal.operations import Operation, write_beside
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from uuid import UUID
+
+log = structlog.get_logger(__name__)
+
+Result = TypeVar("Result")
+
+#: A batch this large was cut from a crowd: a short wait then gathers the rest of it (LOCAL-SERVICES, last table).
+_CROWD: Final = 64
+_GATHER: Final = 0.003
+_MOST: Final = 512
+_PAUSES: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_TIMEOUT: Final = 20.0
+
+
+class JournalUnavailableError(Exception):
+    """Postgres could not take the write; whether it did is unknown. Give the row up: recovery reads it again."""
+
+
+class RowRefusedError(Exception):
+    """Postgres refuses this very row for good; carries the SQLSTATE, never the values."""
+
+    def __init__(self, sqlstate: str) -> None:
+        """Keep the SQLSTATE, ``22021`` for what could not even be encoded."""
+        super().__init__(f"SQLSTATE {sqlstate}")
+        self.sqlstate = sqlstate
+
+
+class Writer:
+    """Takes operations, commits them in groups on one connection, answers each."""
+
+    def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]], owner: UUID) -> None:
+        """``connect`` opens a connection; ``owner`` is the worker's id."""
+        self._connect = connect
+        self._owner = owner
+        self._waiting: list[tuple[Operation[Any], asyncio.Future[Any]]] = []
+        self._signal = asyncio.Event()
+        self.available = asyncio.Event()
+
+    async def write(self, operation: Operation[Result]) -> Result:
+        """Return the operation's result once it is committed.
+
+        Raises JournalUnavailableError when the database went away, RowRefusedError when it refuses this row alone.
+        """
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((operation, future))
+        self._signal.set()
+        return await future
+
+    async def run(self) -> None:
+        """Commit until cancelled; reconnects with growing pauses while Postgres is away."""
+        failures = 0
+        try:
+            while True:
+                try:
+                    connection = await self._connect()
+                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+                    self._fail_waiting()
+                    pause = _PAUSES[min(failures, len(_PAUSES) - 1)]
+                    failures += 1
+                    log.warning("journal is away", error=type(error).__name__, retry_in=pause)
+                    await asyncio.sleep(pause)
+                    continue
+                failures = 0
+                self.available.set()
+                try:
+                    await self._serve(connection)
+                finally:
+                    self.available.clear()
+                    connection.terminate()
+        finally:
+            self._fail_waiting()
+
+    async def _serve(self, connection: asyncpg.Connection) -> None:
+        """Commit batches until the connection fails."""
+        crowded = False
+        while True:
+            await self._signal.wait()
+            if crowded:
+                await asyncio.sleep(_GATHER)
+            batch = self._waiting[:_MOST]
+            del self._waiting[: len(batch)]
+            if not self._waiting:
+                self._signal.clear()
+            crowded = len(batch) >= _CROWD
+            try:
+                async with asyncio.timeout(_TIMEOUT):
+                    await self._commit(connection, batch)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+                log.warning("journal lost its connection", error=type(error).__name__)
+                _fail(batch)
+                return
+            except BaseException:
+                _fail(batch)
+                raise
+
+    async def _commit(
+        self, connection: asyncpg.Connection, batch: Sequence[tuple[Operation[Any], asyncio.Future[Any]]]
+    ) -> None:
+        try:
+            results = await self._apply(connection, [operation for operation, _ in batch])
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, UnicodeError, ValueError, OverflowError) as error:
+            state = _refusal(error)
+            if state is None:
+                raise
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                await self._commit(connection, batch[:middle])
+                await self._commit(connection, batch[middle:])
+                return
+            log.error(  # noqa: TRY400 — the exception's text holds the row's values
+                "journal refuses a row", operation=type(batch[0][0]).__name__, sqlstate=state
+            )
+            if not batch[0][1].done():
+                batch[0][1].set_exception(RowRefusedError(state))
+            return
+        for (_, future), result in zip(batch, results, strict=True):
+            if not future.done():
+                future.set_result(result)
+
+    async def _apply(self, connection: asyncpg.Connection, operations: Sequence[Operation[Any]]) -> list[Any]:
+        """Apply all in one transaction, kind by kind; return results in the order asked."""
+        kinds: dict[type[Operation[Any]], list[int]] = defaultdict(list)
+        for index, operation in enumerate(operations):
+            kinds[type(operation)].append(index)
+        results: list[Any] = [None] * len(operations)
+        async with connection.transaction():
+            for kind in sorted(kinds, key=lambda kind: kind.rank):
+                indexes = kinds[kind]
+                for index, result in zip(
+                    indexes, await kind.apply(connection, [operations[index] for index in indexes]), strict=True
+                ):
+                    results[index] = result
+            applied = [
+                operation for operation, result in zip(operations, results, strict=True) if operation.applied(result)
+            ]
+            await write_beside(connection, self._owner, applied)
+        return results
+
+    def _fail_waiting(self) -> None:
+        batch, self._waiting = self._waiting, []
+        self._signal.clear()
+        _fail(batch)
+
+
+def _refusal(error: Exception) -> str | None:
+    """Return the SQLSTATE when the data is at fault (classes 22 and 23, or an encode error), else ``None``."""
+    if isinstance(error, asyncpg.PostgresError):
+        state = str(getattr(error, "sqlstate", "") or "")
+        return state if state[:2] in ("22", "23") else None
+    if isinstance(error, asyncpg.InterfaceError) and not isinstance(error, asyncpg.DataError):
+        return None
+    return "22021"
+
+
+def _fail(batch: Sequence[tuple[Operation[Any], asyncio.Future[Any]]]) -> None:
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(JournalUnavailableError())
