@@ -1,0 +1,41 @@
+"""The configuration: one table of environment variables, a few checks, typed groups for the rooms.
+
+``load(os.environ, known_actions)`` returns :class:`Settings` or raises ConfigurationError with every fault at once.
+Read ``variables.py`` first: it is the table.
+"""
+
+from adapter.settings.groups import (
+    Broker,
+    Database,
+    Elastic,
+    Health,
+    Logging,
+    Pipeline,
+    Services,
+    Settings,
+    Signing,
+    Smev,
+)
+from adapter.settings.loading import load
+from adapter.settings.pem import Pem
+from adapter.settings.text import describe, env_example
+from adapter.settings.variables import VARIABLES, Variable
+
+__all__ = [
+    "VARIABLES",
+    "Broker",
+    "Database",
+    "Elastic",
+    "Health",
+    "Logging",
+    "Pem",
+    "Pipeline",
+    "Services",
+    "Settings",
+    "Signing",
+    "Smev",
+    "Variable",
+    "describe",
+    "env_example",
+    "load",
+]

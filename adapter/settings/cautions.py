@@ -1,0 +1,55 @@
+"""What is allowed but should be said loudly at start: English sentences without values."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from adapter.settings.pem import Pem, expiry
+from adapter.settings.values import CONTOURS
+from adapter.settings.variables import VARIABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_SOON = timedelta(days=14)
+
+
+def cautions(environment: Mapping[str, str], values: Mapping[str, Any], now: datetime | None = None) -> Iterator[str]:
+    """Yield what an operator should know about this configuration."""
+    if not values["MQ_TLS"]:
+        yield "MQ_TLS is off: commands, replies and the password travel to RabbitMQ in the clear"
+    url = urlsplit(values.get("SIGN_SERVICE") or "")
+    if url.scheme == "http" and url.hostname not in _LOOPBACK:
+        yield "SIGN_SERVICE is plain http: tokens and documents travel in the clear"
+    if (
+        values.get("ELASTIC_SCHEME") == "http"
+        and values.get("ELASTIC_PASS")
+        and values["ELASTIC_HOST"] not in _LOOPBACK
+    ):
+        yield "ELASTIC_SCHEME is http: ELASTIC_PASS travels in the clear"
+    if values.get("SMEV_SERVICE") == CONTOURS["smev3-prod-1.2"]:
+        yield "SMEV_SERVICE names the production contour as publicly known: compare its address with your letter"
+    yield from _ageing(values, now or datetime.now(UTC))
+    yield from _similar(environment)
+
+
+def _ageing(values: Mapping[str, Any], now: datetime) -> Iterator[str]:
+    for name, value in values.items():
+        if isinstance(value, Pem) and not name.endswith("KEY"):
+            end = expiry(value)
+            if end < now + _SOON:
+                yield f"{name} {'ended' if end < now else 'ends'} on {end:%Y-%m-%d}"
+
+
+def _similar(environment: Mapping[str, str]) -> Iterator[str]:
+    """Unknown variables that look like a slip of the pen: same first word, nearly the same name."""
+    known = [variable.name for variable in VARIABLES]
+    families = {name.partition("_")[0] for name in known}
+    for name in sorted(set(environment) - set(known)):
+        close = get_close_matches(name, known, n=1, cutoff=0.8)
+        if close and name.partition("_")[0] in families:
+            yield f"{name} is not a variable of the adapter and has no effect: did you mean {close[0]}?"

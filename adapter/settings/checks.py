@@ -1,0 +1,149 @@
+"""What variables must fulfil together. Each check names the variables it reads and yields (variable, sentence).
+
+A check runs only when all its variables were read without a fault, so that one mistake is told once.
+"""
+# ruff: noqa: FBT001  — a check receives the values of the variables it names, in that order
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from adapter.settings.pem import client_context
+from adapter.settings.values import human_size
+
+if TYPE_CHECKING:
+    from adapter.settings.pem import Pem
+
+Faults = Iterator[tuple[str, str]]
+Check = tuple[tuple[str, ...], Callable[..., Faults]]
+
+
+def _together(first: str, second: str) -> Check:
+    def check(one: object | None, other: object | None) -> Faults:
+        if one is None and other is not None:
+            yield first, f"is required with {second}"
+        if other is None and one is not None:
+            yield second, f"is required with {first}"
+
+    return (first, second), check
+
+
+def _authority(name: str) -> Check:
+    def check(authority: Pem | None) -> Faults:
+        try:
+            if authority is not None:
+                client_context(authority, None, None)
+        except ssl.SSLError:
+            yield name, "holds a certificate that OpenSSL does not take"
+
+    return (name,), check
+
+
+def _key_of(certificate_name: str, key_name: str) -> Check:
+    def check(certificate: Pem | None, key: Pem | None) -> Faults:
+        try:
+            if certificate is not None and key is not None:
+                client_context(certificate, certificate, key)
+        except ssl.SSLError as error:
+            if error.reason == "KEY_VALUES_MISMATCH":
+                yield key_name, f"is not the private key of {certificate_name}"
+            else:
+                yield certificate_name, f"and {key_name} cannot be used for TLS ({error.reason or 'malformed'})"
+
+    return (certificate_name, key_name), check
+
+
+def _broker_authority(tls: bool, authority: Pem | None) -> Faults:
+    if tls and authority is None:
+        yield "CA_CERT", "is required: RabbitMQ is reached by TLS (MQ_TLS=off is for a closed test network only)"
+
+
+def _login_needs_tls(tls: bool, user: str | None) -> Faults:
+    if not tls and user is None:
+        yield "MQ_USER", "is required with MQ_TLS=off: a login by certificate needs TLS"
+
+
+def _login_needs(name: str) -> Check:
+    def check(tls: bool, user: str | None, pem: Pem | None) -> Faults:
+        if tls and user is None and pem is None:
+            yield name, "is required: without MQ_USER the login is by certificate"
+
+    return ("MQ_TLS", "MQ_USER", name), check
+
+
+def _memory(prefetch: int, body: int, limit: int, actions: tuple[str, ...]) -> Faults:
+    if prefetch * body * len(actions) <= limit:
+        return
+    fitting = limit // (body * len(actions))
+    way_out = f"lower MQ_PREFETCH to {fitting} or " if fitting else ""
+    sentence = (
+        f"is {human_size(limit)}, but MQ_PREFETCH {prefetch} x MQ_MAX_BODY {human_size(body)} x {len(actions)} "
+        f"action(s) may take {human_size(prefetch * body * len(actions))}: {way_out}lower MQ_MAX_BODY, "
+        "serve fewer actions or raise the limit"
+    )
+    yield "MEMORY_LIMIT", sentence
+
+
+def _poll(shortest: float, longest: float) -> Faults:
+    if shortest > longest:
+        yield "SMEV_POLL_MAX", "must not be less than SMEV_POLL_MIN"
+
+
+def _signing_login(token: str | None, certificate: Pem | None) -> Faults:
+    if token is None and certificate is None:
+        yield "SIGN_TOKEN_OV", "is required unless SIGN_CLIENT_CERT logs us in"
+
+
+def _signing_tls(url: str, authority: Pem | None, certificate: Pem | None) -> Faults:
+    if not url.startswith("https:") and (authority or certificate):
+        yield "SIGN_SERVICE", "must be https:// when SIGN_CA_CERT or SIGN_CLIENT_CERT is given"
+
+
+def _personal(personal: bool, key_ov: str, key_sp: str) -> Faults:
+    if personal and key_ov == key_sp:
+        yield "SIGN_KEY_SP", "must differ from SIGN_KEY_OV: an official does not sign with the system's key"
+
+
+def _personal_token(personal: bool, ov: str | None, sp: str | None, certificate: Pem | None) -> Faults:
+    if personal and sp is None and certificate is None:
+        yield "SIGN_TOKEN_SP", "is required with USE_PERSONAL_SIGNATURE=true unless SIGN_CLIENT_CERT logs us in"
+    if ov is not None and ov == sp:
+        yield "SIGN_TOKEN_SP", "must differ from SIGN_TOKEN_OV"
+
+
+def _database_authority(sslmode: str, authority: Pem | None) -> Faults:
+    if authority is not None and sslmode not in {"verify-ca", "verify-full"}:
+        yield "DATABASE_SSLMODE", "must be verify-ca or verify-full for DATABASE_CA to be used"
+
+
+def _elastic_authority(scheme: str, authority: Pem | None) -> Faults:
+    if scheme != "https" and authority is not None:
+        yield "ELASTIC_SCHEME", "must be https for ELASTIC_CA to be used"
+
+
+CHECKS: tuple[Check, ...] = (
+    (("MQ_TLS", "CA_CERT"), _broker_authority),
+    (("MQ_TLS", "MQ_USER"), _login_needs_tls),
+    _login_needs("CLIENT_CERT"),
+    _login_needs("CLIENT_KEY"),
+    _together("CLIENT_CERT", "CLIENT_KEY"),
+    _together("MQ_USER", "MQ_PASSWORD"),
+    _authority("CA_CERT"),
+    _key_of("CLIENT_CERT", "CLIENT_KEY"),
+    (("MQ_PREFETCH", "MQ_MAX_BODY", "MEMORY_LIMIT", "SERVICES"), _memory),
+    (("SMEV_POLL_MIN", "SMEV_POLL_MAX"), _poll),
+    (("SIGN_TOKEN_OV", "SIGN_CLIENT_CERT"), _signing_login),
+    (("USE_PERSONAL_SIGNATURE", "SIGN_KEY_OV", "SIGN_KEY_SP"), _personal),
+    (("USE_PERSONAL_SIGNATURE", "SIGN_TOKEN_OV", "SIGN_TOKEN_SP", "SIGN_CLIENT_CERT"), _personal_token),
+    _together("SIGN_CLIENT_CERT", "SIGN_CLIENT_KEY"),
+    (("SIGN_SERVICE", "SIGN_CA_CERT", "SIGN_CLIENT_CERT"), _signing_tls),
+    _authority("SIGN_CA_CERT"),
+    _key_of("SIGN_CLIENT_CERT", "SIGN_CLIENT_KEY"),
+    (("DATABASE_SSLMODE", "DATABASE_CA"), _database_authority),
+    _authority("DATABASE_CA"),
+    _together("ELASTIC_USER", "ELASTIC_PASS"),
+    (("ELASTIC_SCHEME", "ELASTIC_CA"), _elastic_authority),
+    _authority("ELASTIC_CA"),
+)

@@ -1,0 +1,195 @@
+"""What the rooms receive: frozen groups of values, one per concern, already checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from adapter.settings.pem import Pem, client_context
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broker:
+    """RabbitMQ. ``max_body`` in bytes, ``heartbeat`` in seconds."""
+
+    host: str
+    port: int
+    user: str | None
+    password: str | None = field(repr=False)
+    vhost: str
+    tls: bool
+    ca: Pem | None
+    certificate: Pem | None
+    key: Pem | None
+    prefix: str
+    prefetch: int
+    max_body: int
+    require_message_id: bool
+    heartbeat: int
+
+    @property
+    def external(self) -> bool:
+        """Whether the login is SASL EXTERNAL: by the client certificate."""
+        return self.user is None
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """Return a context for the next connection, ``None`` with MQ_TLS=off; reads renewed files."""
+        return client_context(self.ca, self.certificate, self.key) if self.tls else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """PostgreSQL."""
+
+    host: str
+    port: int
+    name: str
+    user: str
+    password: str | None = field(repr=False)
+    sslmode: str
+    ca: Pem | None
+
+    def connect_arguments(self) -> dict[str, Any]:
+        """Return the keyword arguments of asyncpg's ``connect`` and ``create_pool``."""
+        return {
+            "host": self.host,
+            "port": self.port,
+            "database": self.name,
+            "user": self.user,
+            "password": self.password,
+            "ssl": self._ssl(),
+        }
+
+    def _ssl(self) -> ssl.SSLContext | str | None:
+        if self.host.startswith("/"):
+            return None
+        if self.sslmode not in {"verify-ca", "verify-full"}:
+            return self.sslmode
+        context = client_context(self.ca, None, None)
+        context.check_hostname = self.sslmode == "verify-full"
+        return context
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Smev:
+    """СМЭВ3. Times in seconds; ``trust`` are DER certificates."""
+
+    endpoint: str
+    version: str
+    node_id: str
+    trust: tuple[bytes, ...] = field(repr=False)
+    timeout: float
+    poll_min: float
+    poll_max: float
+    test_message: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signing:
+    """SIGN_SERVICE: the service that holds the keys of ЭП-ОВ (``ov``) and ЭП-СП (``sp``)."""
+
+    url: str
+    personal: bool
+    key_ov: str
+    key_sp: str
+    token_ov: str | None = field(repr=False)
+    token_sp: str | None = field(repr=False)
+    timeout: float
+    ca: Pem | None
+    certificate: Pem | None
+    key: Pem | None
+
+    @property
+    def tokens(self) -> Mapping[str, str]:
+        """Bearer token by key name."""
+        pairs = ((self.key_ov, self.token_ov), (self.key_sp, self.token_sp))
+        return {key: token for key, token in pairs if token is not None}
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """Return the context for https, ``None`` for plain http."""
+        return client_context(self.ca, self.certificate, self.key) if self.url.startswith("https:") else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elastic:
+    """Elasticsearch, where metrics go."""
+
+    host: str
+    port: int
+    prefix: str
+    scheme: str
+    user: str | None
+    password: str | None = field(repr=False)
+    ca: Pem | None
+    hash_key: str | None = field(repr=False)
+
+    @property
+    def url(self) -> str:
+        """Address of the node."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """Return the context for https, ``None`` for plain http."""
+        return client_context(self.ca, None, None) if self.scheme == "https" else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """The health listener; port 0 means none."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """Limits of the work itself. ``memory_limit`` in bytes, ``shutdown_grace`` in seconds."""
+
+    memory_limit: int
+    dedupe_days: int
+    shutdown_grace: float
+    error_stacktrace: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logging:
+    """How the process speaks about itself: arguments of :func:`adapter.log.configure`."""
+
+    level: str
+    format: str
+    stacktrace: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """``actions`` this process serves, and the services' own switches by variable name."""
+
+    actions: tuple[str, ...]
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The whole configuration. A group that nothing served needs is ``None`` and was not read.
+
+    ``warnings`` are English sentences to be said loudly at start; ``effective`` is every variable as it took effect,
+    secrets masked; ``secrets`` are the values that logs must never show.
+    """
+
+    broker: Broker
+    database: Database
+    smev: Smev | None
+    signing: Signing | None
+    elastic: Elastic | None
+    health: Health
+    pipeline: Pipeline
+    logging: Logging
+    services: Services
+    warnings: tuple[str, ...]
+    effective: Mapping[str, str]
+    secrets: tuple[str, ...] = field(repr=False)

@@ -1,0 +1,185 @@
+"""Readers: each turns the text of one variable into its value or says which rule it breaks.
+
+Sentences never repeat the given text: an operator may have pasted a password into the wrong variable.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TRUE = frozenset({"true", "1", "yes", "on"})
+_FALSE = frozenset({"false", "0", "no", "off"})
+#: Decimal prefixes count in thousands, binary ones (KiB, MiB, GiB) in 1024s.
+_SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+#: Known contours of СМЭВ3, by name. Test addresses as in public integration material; the production address lies in
+#: the closed departmental network and is handed out at connection: the operator has to compare it with the letter.
+CONTOURS = {
+    "smev3-test-1.2": "http://smev3-n0.test.gosuslugi.ru:7500/smev/v1.2/ws",
+    "smev3-dev-1.2": "http://smev3-d.test.gosuslugi.ru:7500/smev/v1.2/ws",
+    "smev3-prod-1.2": "http://172.20.3.12:7500/smev/v1.2/ws",
+}
+
+
+class WrongValueError(ValueError):
+    """A variable's text breaks its rule; the message is an English sentence without the text."""
+
+
+def boolean(text: str) -> bool:
+    """Read true/false, 1/0, yes/no or on/off in any case."""
+    word = text.lower()
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    raise WrongValueError("must be true or false (also 1/0, yes/no, on/off)")
+
+
+def integer(low: int, high: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers from ``low`` to ``high``."""
+
+    def read(text: str) -> int:
+        if text.startswith("tcp://"):
+            # Kubernetes sets <SERVICE>_PORT in every pod beside a Service of that name.
+            raise WrongValueError("holds an address that Kubernetes sets for a Service of this name: rename it")
+        if not re.fullmatch(r"[0-9]{1,12}", text) or not low <= int(text) <= high:
+            raise WrongValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return read
+
+
+def size(low: int, high: int) -> Callable[[str], int]:
+    """Return a reader of sizes, in bytes: ``1048576``, ``512kB``, ``1MB``, ``1MiB``."""
+
+    def read(text: str) -> int:
+        match = re.fullmatch(r"([0-9]{1,12})\s*([A-Za-z]*)", text)
+        unit = _SIZES.get(match[2].lower()) if match else None
+        if match is None or unit is None or not low <= int(match[1]) * unit <= high:
+            raise WrongValueError(f"must be a size from {human_size(low)} to {human_size(high)}, such as 512kB or 1MB")
+        return int(match[1]) * unit
+
+    return read
+
+
+def human_size(count: int) -> str:
+    """Write a number of bytes as :func:`size` reads it, rounded to whole units."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= factor:
+            return f"{count / factor:.4g}{unit}"
+    return f"{count}B"
+
+
+def seconds(low: float, high: float) -> Callable[[str], float]:
+    """Return a reader of durations, in seconds: ``30``, ``0.2``, ``200ms``, ``2m``."""
+
+    def read(text: str) -> float:
+        match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*([a-z]*)", text)
+        unit = _SECONDS.get(match[2]) if match else None
+        if match is None or unit is None or not low <= float(match[1]) * unit <= high:
+            raise WrongValueError(f"must be a number of seconds from {low:g} to {high:g}")
+        return float(match[1]) * unit
+
+    return read
+
+
+def choice(*words: str) -> Callable[[str], str]:
+    """Return a reader of one of ``words``, in any case."""
+    known = {word.lower(): word for word in words}
+
+    def read(text: str) -> str:
+        if text.lower() not in known:
+            raise WrongValueError(f"must be one of {', '.join(words)}")
+        return known[text.lower()]
+
+    return read
+
+
+def matching(pattern: str, sentence: str) -> Callable[[str], str]:
+    """Return a reader of text that ``pattern`` matches whole; ``sentence`` says what is expected."""
+    compiled = re.compile(pattern)
+
+    def read(text: str) -> str:
+        if not compiled.fullmatch(text):
+            raise WrongValueError(sentence)
+        return text
+
+    return read
+
+
+host = matching(
+    r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})|[0-9A-Fa-f:]{2,45}",
+    "must be a host name or address alone, without scheme, user or port",
+)
+database_host = matching(
+    r"/[^\0]{1,100}|[A-Za-z0-9]([A-Za-z0-9._-]{0,252})|[0-9A-Fa-f:]{2,45}",
+    "must be a host name, an address or the folder of a unix socket",
+)
+plain = matching(r"[^\x00-\x1f\x7f]{1,255}", "must be 1 to 255 characters without control characters")
+
+
+def url(text: str) -> str:
+    """Read an http(s) URL without user, query or fragment."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise WrongValueError("must be a URL, http:// or https:// with a host") from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0 or re.search(r"\s", text):
+        raise WrongValueError("must be a URL, http:// or https:// with a host")
+    if parts.username is not None or parts.password is not None:
+        raise WrongValueError("must not hold a user or password")
+    if parts.query or parts.fragment or "?" in text:
+        raise WrongValueError("must be the address of the service itself, without ?wsdl or any other query")
+    return text
+
+
+def contour(text: str) -> str:
+    """Read the СМЭВ3 endpoint: a URL, or a name of :data:`CONTOURS`."""
+    if "://" in text:
+        return url(text)
+    if text not in CONTOURS:
+        raise WrongValueError(f"must be a URL or one of the known names {', '.join(CONTOURS)}")
+    return CONTOURS[text]
+
+
+def schema_version(text: str) -> str:
+    """Read the version of the СМЭВ3 schema; the adapter speaks 1.2."""
+    if text in {"1.1", "1.3"}:
+        raise WrongValueError("names a schema that this adapter does not speak yet: only 1.2 is served")
+    return choice("1.2")(text)
+
+
+def secret(text: str) -> str:
+    """Read a secret: the value itself, or ``file:PATH`` of a file that holds it (its last line break is cut)."""
+    value = text
+    if text.startswith("file:"):
+        try:
+            value = Path(text.removeprefix("file:")).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError, ValueError) as error:
+            raise WrongValueError(f"names a file that cannot be read ({unreadable(error)})") from None
+    if not value or re.search(r"[\x00-\x1f\x7f]", value):
+        raise WrongValueError("must be one line of text")
+    return value
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Read a comma-separated list; blanks around and empty items fall away."""
+    items = tuple(item.strip() for item in text.split(",") if item.strip())
+    if not items:
+        raise WrongValueError("must name at least one item")
+    return items
+
+
+def unreadable(error: Exception) -> str:
+    """Say why a file could not be read, without its name."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return type(error).__name__
