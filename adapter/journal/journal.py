@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
 
+#: libpq's words for how much TLS is wanted.
+SslMode = Literal["disable", "prefer", "allow", "require", "verify-ca", "verify-full"]
 _COMMAND_TIMEOUT: Final = 15.0
 #: What a database that went away raises.
 DATABASE_ERRORS: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
@@ -39,7 +41,7 @@ class DatabaseAddress:
     name: str
     user: str
     password: str
-    sslmode: str | ssl.SSLContext = "prefer"
+    sslmode: SslMode | ssl.SSLContext = "prefer"
 
     async def connect(self) -> asyncpg.Connection:
         """Open one connection within the command timeout. Raises one of :data:`DATABASE_ERRORS`."""

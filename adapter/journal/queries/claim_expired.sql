@@ -2,7 +2,8 @@
 update exchanges set owner = $1
 where id in (
     select id from exchanges
-    where state in ('retrying', 'waiting') and deadline <= now() and owner is null and repeat_of is null
+    where state in ('retrying', 'waiting') and deadline <= now()
+        and not exists (select 1 from workers w where w.id = owner and w.lease_until > now()) and repeat_of is null
         and action = any($2::text[])
     order by deadline limit $3
     for update skip locked

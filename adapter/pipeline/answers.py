@@ -1,0 +1,116 @@
+"""Gateway messages on their way in: made durable, matched to their exchange, then confirmed by their source."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+import structlog
+
+from adapter.errors import AdapterError, Code, FieldFault, KnownError
+from adapter.exchange import Answer, AnswerKind
+from adapter.journal.operations import Evidence, EvidenceAs, Note
+from adapter.journal.records import ProofRow
+from adapter.pipeline.intake import new_exchange_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import asyncpg
+
+    from adapter.journal.journal import Journal
+    from adapter.journal.records import Exchange
+    from adapter.pipeline.dispatch import Dispatcher
+    from adapter.pipeline.envelope import Addressing
+    from adapter.pipeline.ports import Observer
+    from adapter.pipeline.relay import Relay
+
+log = structlog.get_logger(__name__)
+
+_FINAL: Final = frozenset({AnswerKind.ANSWER, AnswerKind.REJECTION})
+
+
+class AnswerIntake:
+    """Implements :class:`adapter.exchange.Intake` for every source."""
+
+    def __init__(
+        self, journal: Journal, dispatcher: Dispatcher, addressing: Addressing, relay: Relay, observer: Observer
+    ) -> None:
+        """Answers start their exchange again by ``dispatcher``; statuses become events by ``relay``."""
+        self._journal = journal
+        self._dispatcher = dispatcher
+        self._addressing = addressing
+        self._relay = relay
+        self._observer = observer
+
+    async def take(self, answer: Answer) -> bool:
+        """Journal an answer; true when its source may confirm it. Raises JournalUnavailableError: do not confirm."""
+        taken = await self._journal.write(
+            Evidence(
+                answer.source,
+                answer.reference,
+                hashlib.sha256(f"{answer.source}\0{answer.key}".encode()).digest(),
+                hashlib.sha256(answer.raw).digest(),
+                _record(answer),
+                self._journal.worker,
+                answer.kind in _FINAL,
+                new_exchange_id(),
+            )
+        )
+        self._observer.count(f"answers-{taken.kind.value}")
+        exchange = taken.exchange
+        if exchange is None:
+            log.warning("answer to nothing we sent", source=answer.source, reference=answer.reference)
+            return answer.mine
+        log.info("answer journaled", kind=answer.kind, verdict=taken.kind.value, exchange_id=str(exchange.id))
+        if taken.kind is EvidenceAs.MATCHED:
+            self._dispatcher.start(exchange)
+        elif answer.event is not None and taken.kind is EvidenceAs.NEWS:
+            row = self._addressing.event(exchange, answer.event)
+            await self._journal.write(Note(outbox=(row,)))
+            self._relay.offer([row])
+        return True
+
+
+def _record(answer: Answer) -> ProofRow:
+    """Turn an answer into the fact that :func:`read_answer` reads back."""
+    meta: dict[str, Any] = {
+        "kind": answer.kind,
+        "source": answer.source,
+        "reference": answer.reference,
+        "verdicts": list(answer.verdicts),
+    }
+    if answer.fault is not None:
+        meta["fault"] = answer.fault.to_wire()
+    kind = "answer" if answer.kind in _FINAL else "status"
+    return ProofRow(new_exchange_id(), kind, answer.key, answer.raw, answer.content, orjson.dumps(meta))
+
+
+def read_answer(rows: Sequence[asyncpg.Record], exchange: Exchange) -> Answer:
+    """Return the first journaled answer of an exchange. Raises KnownError when there is none."""
+    if not rows:
+        raise KnownError(Code.INTERNAL)
+    row = rows[0]
+    meta = orjson.loads(row["meta"])
+    fault = meta.get("fault")
+    return Answer(
+        source=meta["source"],
+        key=row["message_id"],
+        reference=exchange.gateway_id or meta["reference"],
+        kind=AnswerKind(meta["kind"]),
+        raw=bytes(row["data"] or b""),
+        content=bytes(row["content"] or b""),
+        fault=_read_fault(fault) if fault else None,
+        verdicts=meta["verdicts"],
+    )
+
+
+def _read_fault(wire: dict[str, Any]) -> AdapterError:
+    return AdapterError(
+        wire["error_code"],
+        wire["description"],
+        fields=[FieldFault(**fault) for fault in wire.get("fields", ())],
+        details=wire.get("details"),
+        recommendation=wire.get("recommendation"),
+    )

@@ -1,0 +1,172 @@
+"""Calls to gateways: prepared, journaled as intent with the exact bytes, sent once, judged by the repeat rule."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import orjson
+import structlog
+
+from adapter.errors import Code, KnownError, SignerError
+from adapter.exchange import Accepted, Prepared, Refused, Repeat, Reply, State, TryLater, Unanswered
+from adapter.journal.operations import Submit, Wait
+from adapter.journal.records import ProofRow
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from adapter.errors import AdapterError
+    from adapter.exchange import Call, Gateway, Sent
+    from adapter.journal.journal import Journal
+    from adapter.journal.records import Exchange
+    from adapter.pipeline.envelope import Envelope
+    from adapter.pipeline.ports import Limits, Registry
+    from adapter.pipeline.runner import Runner
+
+log = structlog.get_logger(__name__)
+
+
+class Caller:
+    """Makes calls for exchanges; a place per gateway bounds how many run at once (bulkhead)."""
+
+    def __init__(self, journal: Journal, registry: Registry, limits: Limits) -> None:
+        """``limits.per_gateway`` calls run at once to one gateway."""
+        self._journal = journal
+        self._registry = registry
+        self._places = {name: asyncio.Semaphore(limits.per_gateway) for name in registry.gateways}
+
+    async def first(self, runner: Runner, exchange: Exchange, envelope: Envelope, call: Call) -> None:
+        """Prepare and make a call that no one has made yet."""
+        gateway = self._registry.gateways[call.gateway]
+        async with self._places[call.gateway]:
+            try:
+                prepared = await gateway.prepare(call)
+            except SignerError as error:
+                if not error.retryable:
+                    raise
+                await runner.retry(exchange, error, after=None, proof=_retry_proof(exchange, error, sent=False))
+                return
+            if envelope.dry_run:
+                await runner.reply(exchange, _dry_run(prepared))
+                return
+            await self._send(runner, exchange, envelope, gateway, prepared, earlier=0)
+
+    async def repeat(self, runner: Runner, exchange: Exchange, envelope: Envelope) -> None:
+        """Go on with a call whose earlier attempt has no known end, by the operation's repeat rule."""
+        gateway = self._registry.gateways[exchange.gateway or ""]
+        rule = gateway.repeat_rules[exchange.operation or ""]
+        taken = await self._may_be_taken(exchange)
+        if rule is Repeat.NEVER and taken:
+            await runner.fail(exchange, State.UNCERTAIN, KnownError(Code.UNCERTAIN))
+            return
+        minted = exchange.minted_at or datetime.now(UTC)
+        if gateway.id_lifetime is not None and datetime.now(UTC) - minted >= gateway.id_lifetime:
+            await self._outlived(runner, exchange, taken=taken)
+            return
+        request = (await self._journal.proofs(exchange.id, "request"))[-1]
+        prepared = Prepared(exchange.operation or "", exchange.gateway_id or "", bytes(request["data"] or b""), minted)
+        async with self._places[gateway.name]:
+            await self._send(runner, exchange, envelope, gateway, prepared, earlier=exchange.attempts)
+
+    async def _may_be_taken(self, exchange: Exchange) -> bool:
+        """Tell whether any attempt under the present id may have reached the gateway."""
+        if exchange.state is State.SUBMITTING:
+            return True
+        retries = await self._journal.proofs(exchange.id, "retry")
+        return any(
+            orjson.loads(row["meta"]).get("sent", True) for row in retries if row["message_id"] == exchange.gateway_id
+        )
+
+    async def _outlived(self, runner: Runner, exchange: Exchange, *, taken: bool) -> None:
+        """End or re-mint a call whose id is too old to be sent again."""
+        if taken:
+            await runner.fail(exchange, State.UNCERTAIN, KnownError(Code.UNCERTAIN))
+            return
+        exchange.gateway_id = None
+        await runner.run(exchange)
+
+    async def _send(  # noqa: PLR0913 — the parts of one attempt
+        self,
+        runner: Runner,
+        exchange: Exchange,
+        envelope: Envelope,
+        gateway: Gateway,
+        prepared: Prepared,
+        *,
+        earlier: int,
+    ) -> None:
+        """Record the intent, then let the bytes leave; nothing leaves without a row that says so."""
+        events = runner.progress(exchange, envelope, "sent")
+        proof = () if earlier else (_request_proof(exchange.id, prepared),)
+        submitted = await self._journal.write(
+            Submit(
+                exchange.id,
+                self._journal.worker,
+                gateway.name,
+                prepared.operation,
+                prepared.gateway_id,
+                prepared.minted_at,
+                outbox=events,
+                proof=proof,
+            )
+        )
+        if not submitted:
+            log.warning("call not made: the exchange moved on")
+            return
+        runner.offer(events)
+        exchange.state, exchange.gateway_id = State.SUBMITTING, prepared.gateway_id
+        exchange.attempts += 1
+        structlog.contextvars.bind_contextvars(message_id=prepared.gateway_id)
+        result = await gateway.send(prepared, earlier_attempts=earlier)
+        await self._judge(runner, exchange, gateway.repeat_rules[prepared.operation], result, earlier=earlier)
+
+    async def _judge(self, runner: Runner, exchange: Exchange, rule: Repeat, result: Sent, *, earlier: int) -> None:
+        match result:
+            case Accepted():
+                proof = ProofRow(exchange.id, "accepted", exchange.gateway_id, result.raw)
+                await self._journal.write(Wait(exchange.id, self._journal.worker, proof=(proof,)))
+            case Refused():
+                await self._note_refusal(runner, exchange, result)
+            case TryLater(remint=True) if earlier:
+                # The id is refused now, but an earlier attempt under it may have got through.
+                await runner.fail(exchange, State.UNCERTAIN, KnownError(Code.UNCERTAIN, details=_cause(result.error)))
+            case TryLater():
+                proof = _retry_proof(exchange, result.error, sent=False, raw=result.raw)
+                await runner.retry(exchange, result.error, after=result.after, proof=proof)
+            case Unanswered() if rule is Repeat.NEVER:
+                await runner.fail(exchange, State.UNCERTAIN, KnownError(Code.UNCERTAIN, details=_cause(result.error)))
+            case Unanswered():
+                proof = _retry_proof(exchange, result.error, sent=True, raw=result.raw)
+                await runner.retry(exchange, result.error, after=None, proof=proof)
+
+    async def _note_refusal(self, runner: Runner, exchange: Exchange, result: Refused) -> None:
+        """Keep the gateway's raw refusal beside the outcome."""
+        exchange_proof = ProofRow(exchange.id, "refused", exchange.gateway_id, result.raw)
+        await runner.note(exchange_proof)
+        await runner.fail(exchange, State.FAILED, result.error)
+
+
+def _request_proof(exchange_id: UUID, prepared: Prepared) -> ProofRow:
+    meta = {"operation": prepared.operation, "signed_by": list(prepared.signed_by)}
+    return ProofRow(exchange_id, "request", prepared.gateway_id, prepared.body, meta=orjson.dumps(meta))
+
+
+def _retry_proof(exchange: Exchange, error: AdapterError, *, sent: bool, raw: bytes = b"") -> ProofRow:
+    meta = {"code": error.code, "attempt": exchange.attempts, "sent": sent}
+    return ProofRow(exchange.id, "retry", exchange.gateway_id, raw or None, meta=orjson.dumps(meta))
+
+
+def _cause(error: AdapterError) -> dict[str, str]:
+    return {"cause": error.code, "cause_description": error.description}
+
+
+def _dry_run(prepared: Prepared) -> Reply:
+    """Return what would have been sent; bytes that are not UTF-8 go out as base64."""
+    try:
+        content = {"xml": prepared.body.decode()}
+    except UnicodeDecodeError:
+        content = {"content_base64": base64.b64encode(prepared.body).decode()}
+    return Reply({"result": {"dry_run": True, "message_id": prepared.gateway_id, **content}})

@@ -1,0 +1,148 @@
+"""What surrounds a command on the wire: switches in headers, where the reply goes, and how a reply is addressed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID, uuid4, uuid5
+
+import orjson
+
+from adapter.broker.codec import Properties, read_properties, write_properties
+from adapter.errors import FieldFault
+from adapter.journal.records import OutboxRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from adapter.broker.topology import Names
+    from adapter.exchange import Event
+    from adapter.journal.records import Exchange
+
+_TRUE: Final = (True, b"true", b"1")
+_FALSE: Final = (False, b"false", b"0", b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One command's properties, read: ``faults`` name every property that breaks the contract."""
+
+    properties: Properties
+    dry_run: bool
+    progress: bool
+    deadline: datetime | None
+    faults: tuple[FieldFault, ...]
+
+
+def read_envelope(raw: bytes, *, names: Names, actions: Iterable[str]) -> Envelope:
+    """Read a raw property section; never raises."""
+    properties = read_properties(raw)
+    faults = [FieldFault(path, rule) for path, rule in properties.faults]
+    deadline = None
+    stamp = properties.headers.get(b"x-deadline")
+    if stamp is not None:
+        deadline = _moment(stamp)
+        if deadline is None:
+            faults.append(FieldFault("properties.headers.x-deadline", "ожидается момент времени по RFC 3339"))
+    flags = {}
+    for name in ("x-dry-run", "x-progress"):
+        value = properties.headers.get(name.encode(), False)
+        flags[name] = value in _TRUE
+        if value not in _TRUE and value not in _FALSE:
+            faults.append(FieldFault(f"properties.headers.{name}", "ожидается true или false"))
+    target = _text(properties.reply_to)
+    if target is not None and names.is_ours(target, actions):
+        faults.append(FieldFault("properties.reply_to", "очередь команд адаптера не может быть очередью ответа"))
+    return Envelope(properties, flags["x-dry-run"], flags["x-progress"], deadline, tuple(faults))
+
+
+def _moment(value: Any) -> datetime | None:
+    """Read an RFC 3339 moment; ``None`` for anything else, a moment without an offset included."""
+    if not isinstance(value, bytes) or len(value) > 64:
+        return None
+    try:
+        moment = datetime.fromisoformat(value.decode("ascii"))
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (UnicodeDecodeError, ValueError, OverflowError):
+        return None
+
+
+def _text(value: bytes | None) -> str | None:
+    try:
+        return value.decode() if value else None
+    except UnicodeDecodeError:
+        return None
+
+
+def searchable(value: bytes | None) -> str | None:
+    """Return a property as text that Postgres takes, foreign bytes escaped; for people who search."""
+    return value.decode(errors="backslashreplace").replace("\x00", "\\x00") if value else None
+
+
+class Addressing:
+    """Builds the outbox rows of replies and events: stable ids, correlation byte for byte, one order per exchange."""
+
+    def __init__(self, names: Names, actions: Iterable[str]) -> None:
+        """``actions`` are those served: a reply never goes to one of their queues."""
+        self.names = names
+        self._actions = frozenset(actions)
+
+    def envelope(self, raw: bytes) -> Envelope:
+        """Read a command's properties under this deployment's names."""
+        return read_envelope(raw, names=self.names, actions=self._actions)
+
+    def reply(self, exchange: Exchange, outcome: bytes) -> OutboxRow:
+        """Return the reply to one command; a later one after ``expired`` or ``uncertain`` is marked late.
+
+        The reply's message_id depends on the command alone, so that a crash repeats it under the same id, and the
+        repeats of one command share it.
+        """
+        properties = read_properties(exchange.properties)
+        target = _text(properties.reply_to)
+        if target is None or self.names.is_ours(target, self._actions):
+            target = self.names.reply(exchange.action)
+        late = exchange.is_late
+        message_id = str(uuid5(exchange.repeat_of or exchange.id, "late" if late else "reply"))
+        headers: dict[str, str | int | bool] = {
+            "x-adapter-command-id": str(exchange.id),
+            "x-adapter-seq": exchange.events + exchange.replies + 1,
+        }
+        if late:
+            headers["x-adapter-late"] = True
+        correlation = properties.correlation_id or properties.message_id
+        section = write_properties(
+            message_id=message_id.encode(),
+            message_type=exchange.action.encode(),
+            correlation_id=correlation,
+            headers=headers,
+        )
+        return self._row(exchange.id, "reply", ("", target), message_id, (outcome, section))
+
+    def event(self, exchange: Exchange, event: Event) -> OutboxRow:
+        """Return one event about an exchange; its body names the command it belongs to."""
+        properties = read_properties(exchange.properties)
+        sequence = exchange.events + exchange.replies + 1
+        exchange.events += 1
+        message_id = str(uuid5(exchange.id, f"{event.name}:{sequence}"))
+        section = write_properties(
+            message_id=message_id.encode(),
+            message_type=event.name.encode(),
+            correlation_id=properties.correlation_id or properties.message_id,
+            headers={"x-adapter-command-id": str(exchange.id), "x-adapter-seq": sequence},
+        )
+        body = {"action": exchange.action, "command_id": str(exchange.id), **_ids(exchange), **event.body}
+        row = (orjson.dumps(body), section)
+        return self._row(exchange.id, "event", (self.names.events, event.name), message_id, row)
+
+    def _row(
+        self, exchange_id: UUID, kind: str, address: tuple[str, str], message_id: str, content: tuple[bytes, bytes]
+    ) -> OutboxRow:
+        target, routing_key = address
+        body, section = content
+        return OutboxRow(uuid4(), datetime.now(UTC), exchange_id, kind, target, routing_key, message_id, body, section)
+
+
+def _ids(exchange: Exchange) -> Mapping[str, str]:
+    found = {"message_id": exchange.message_id, "correlation_id": exchange.correlation}
+    return {name: value for name, value in found.items() if value}

@@ -1,0 +1,148 @@
+"""The way in for commands: journal first, then ack. Nothing is judged here but identity; the runner does the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import structlog
+
+from adapter.exchange import State
+from adapter.journal.operations import Settle, TakeIn, Taken, TakenAs
+from adapter.journal.records import Exchange
+from adapter.journal.writer import JournalUnavailableError, RowRefusedError
+from adapter.pipeline.envelope import Envelope, searchable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from adapter.broker.consumer import Delivery
+    from adapter.broker.topology import Names
+    from adapter.journal.journal import Journal
+    from adapter.pipeline.dispatch import Dispatcher
+    from adapter.pipeline.envelope import Addressing
+    from adapter.pipeline.ports import Limits, Registry
+
+log = structlog.get_logger(__name__)
+
+#: Deadline of what names no served action: long enough to be answered.
+_FALLBACK_DEADLINE: Final = timedelta(hours=1)
+
+
+def new_exchange_id() -> UUID:
+    """Return a time-ordered UUID (version 7): neighbours in time are neighbours in the index."""
+    stamp = int(time.time() * 1000) << 80
+    tail = int.from_bytes(os.urandom(10), "big")
+    value = stamp | (tail & ((1 << 76) - 1)) | (0x7 << 76)
+    return UUID(int=(value & ~(0b11 << 62)) | (0b10 << 62))
+
+
+def command_key(action: str, user_id: bytes | None, message_id: bytes) -> bytes:
+    """Return the identity of a command: (action, user_id or '', message_id), hashed to a fixed size."""
+    digest = hashlib.sha256()
+    for part in (action.encode(), user_id or b"", message_id):
+        digest.update(len(part).to_bytes(4, "big") + part)
+    return digest.digest()
+
+
+class CommandIntake:
+    """Takes batches of deliveries from the consumers."""
+
+    def __init__(
+        self, journal: Journal, dispatcher: Dispatcher, addressing: Addressing, registry: Registry, limits: Limits
+    ) -> None:
+        """``limits.max_body`` bounds what is kept of a body; a larger one leaves digest and size only."""
+        self._journal = journal
+        self._dispatcher = dispatcher
+        self._addressing = addressing
+        self._registry = registry
+        self._limits = limits
+        self._names = addressing.names
+        self._taken: dict[tuple[str, int], UUID] = {}
+        self._settling: set[asyncio.Task[Any]] = set()
+
+    async def accept(self, deliveries: Sequence[Delivery]) -> None:
+        """Journal the batch and start what is new. Raises JournalUnavailableError: then nothing is acked."""
+        await self._dispatcher.has_room()
+        takes = [self._read(delivery) for delivery in deliveries]
+        results = await asyncio.gather(*(self._take(take) for take in takes))
+        for delivery, take, taken in zip(deliveries, takes, results, strict=True):
+            self._taken[(delivery.session, delivery.tag)] = taken.exchange_id
+            if taken.kind in (TakenAs.NEW, TakenAs.REUSED):
+                self._dispatcher.start(take.exchange)
+            elif taken.kind is TakenAs.REPEAT:
+                self._dispatcher.start_repeat(take.exchange)
+
+    def settle(self, deliveries: Sequence[Delivery]) -> None:
+        """Mark the rows settled in the next commit; losing the mark only makes a later repeat cost a look."""
+        ids = [self._taken.pop((delivery.session, delivery.tag)) for delivery in deliveries]
+        task = asyncio.create_task(self._settle(ids))
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+
+    async def _settle(self, ids: list[UUID]) -> None:
+        try:
+            await self._journal.write(Settle(ids))
+        except JournalUnavailableError:
+            log.info("settled marks lost with the journal's connection", count=len(ids))
+
+    async def _take(self, take: TakeIn) -> Taken:
+        try:
+            return await self._journal.write(take)
+        except RowRefusedError as refused:
+            # Even escaped text was refused: keep digest and size, answer it, let the commands behind it go on.
+            log.warning("delivery kept without its content", sqlstate=refused.sqlstate)
+            exchange = take.exchange
+            exchange.body, exchange.correlation, exchange.message_id = None, None, None
+            exchange.refusal = exchange.refusal or "unstorable"
+            return await self._journal.write(take)
+
+    def _read(self, delivery: Delivery) -> TakeIn:
+        """Turn a delivery into a row: everything here survives any bytes."""
+        envelope = self._addressing.envelope(delivery.properties)
+        properties = envelope.properties
+        action, refusal = self._names.action(delivery.queue), None
+        if delivery.queue == self._names.returned:
+            action, refusal = _returned(envelope, self._names)
+        now = datetime.now(UTC)
+        service = self._registry.services.get(action)
+        default = now + (service.deadline if service else _FALLBACK_DEADLINE)
+        kept = len(delivery.body) <= self._limits.max_body
+        digest = hashlib.sha256(delivery.body).digest()
+        exchange = Exchange(
+            id=new_exchange_id(),
+            action=action,
+            source=delivery.queue,
+            state=State.RECEIVED,
+            received_at=now,
+            deadline=envelope.deadline or default,
+            body=delivery.body if kept else None,
+            body_sha256=digest,
+            body_size=len(delivery.body),
+            properties=delivery.properties,
+            message_id=searchable(properties.message_id),
+            correlation=searchable(properties.correlation_id),
+            refusal=refusal,
+            owner=self._journal.worker,
+        )
+        key = None
+        if properties.message_id:
+            key = command_key(action, properties.user_id, properties.message_id)
+        fingerprint = hashlib.sha256(
+            b"\0".join((delivery.queue.encode(), hashlib.sha256(delivery.properties).digest(), digest))
+        ).digest()
+        return TakeIn(exchange, key, fingerprint, delivery.session, delivery.redelivered)
+
+
+def _returned(envelope: Envelope, names: Names) -> tuple[str, str | None]:
+    """Read where a dead-lettered command came from and why; only an expired one is refused, others are handled."""
+    deaths = envelope.properties.headers.get(b"x-death")
+    first = deaths[0] if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict) else {}
+    queue, reason = first.get(b"queue", b""), first.get(b"reason", b"")
+    action = names.action(queue.decode(errors="replace")) if isinstance(queue, bytes) else ""
+    return action or names.returned, "expired" if reason == b"expired" else None

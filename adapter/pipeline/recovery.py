@@ -1,0 +1,85 @@
+"""What time does: retries whose turn has come, passed deadlines, rows of dead workers, replies still unpublished."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from adapter.journal.writer import JournalUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from adapter.journal.journal import Journal
+    from adapter.pipeline.dispatch import Dispatcher
+    from adapter.pipeline.relay import Relay
+
+log = structlog.get_logger(__name__)
+
+_MOST: Final = 200
+_SWEEP: Final = 3600.0
+
+
+class Recovery:
+    """Looks into the journal at a steady pace and hands due work to the dispatcher and the relay."""
+
+    def __init__(  # noqa: PLR0913 — the composition root hands every room over
+        self,
+        journal: Journal,
+        dispatcher: Dispatcher,
+        relay: Relay,
+        actions: Sequence[str],
+        *,
+        pace: float = 0.5,
+        dedupe_days: int = 30,
+    ) -> None:
+        """``pace`` is the pause between two looks, in seconds."""
+        self._journal = journal
+        self._dispatcher = dispatcher
+        self._relay = relay
+        self._actions = actions
+        self._pace = pace
+        self._dedupe_days = dedupe_days
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        swept = -_SWEEP
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._rescue())
+            while True:
+                try:
+                    await self._look()
+                    if monotonic() - swept >= _SWEEP:
+                        await self._journal.sweep(self._dedupe_days)
+                        swept = monotonic()
+                except JournalUnavailableError:
+                    await self._journal.available.wait()
+                await asyncio.sleep(self._pace)
+
+    async def _look(self) -> None:
+        for exchange in await self._journal.claim_retries(self._actions, _MOST):
+            self._dispatcher.start(exchange)
+        for exchange in await self._journal.claim_expired(self._actions, _MOST):
+            self._dispatcher.start(exchange)
+        for exchange in await self._journal.claim_lost(self._dispatcher.running, _MOST):
+            self._dispatcher.start(exchange)
+        for repeat in await self._journal.ready_repeats(_MOST):
+            self._dispatcher.start_repeat(repeat)
+        self._relay.offer(await self._journal.claim_outbox(self._relay.held, _MOST))
+
+    async def _rescue(self) -> None:
+        """Run rows of dead workers, one at a time: only a row that runs alone can be blamed for a crash."""
+        while True:
+            try:
+                exchange = await self._journal.claim_orphan(self._actions)
+            except JournalUnavailableError:
+                await self._journal.available.wait()
+                exchange = None
+            if exchange is None:
+                await asyncio.sleep(self._pace)
+                continue
+            log.info("exchange rescued", exchange_id=str(exchange.id), state=exchange.state)
+            await asyncio.wait([self._dispatcher.start(exchange)])

@@ -1,0 +1,98 @@
+"""The outbox goes out: published in batches, marked by what the broker said, parked rather than dropped."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from adapter.broker.publisher import Message, Publisher, Sent
+from adapter.journal.operations import Mark
+from adapter.journal.writer import JournalUnavailableError, RowRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from uuid import UUID
+
+    from adapter.journal.journal import Journal
+    from adapter.journal.records import OutboxRow
+
+log = structlog.get_logger(__name__)
+
+_MOST: Final = 256
+#: Pauses in seconds before a parked row is tried again; the last one repeats.
+_PAUSES: Final = (1, 2, 5, 15, 30, 60)
+
+
+class Relay:
+    """Publishes outbox rows of this worker and those claimed from workers that are gone."""
+
+    def __init__(self, journal: Journal, publisher: Publisher) -> None:
+        """Rows come by :meth:`offer` right after their commit, or by recovery."""
+        self._journal = journal
+        self._publisher = publisher
+        self._rows: dict[UUID, OutboxRow] = {}
+        self._publishing: dict[UUID, OutboxRow] = {}
+        self._signal = asyncio.Event()
+        self.parked = 0
+
+    def offer(self, rows: Iterable[OutboxRow]) -> None:
+        """Queue committed rows; one that is already on its way is not queued again."""
+        for row in rows:
+            if row.id not in self._publishing:
+                self._rows[row.id] = row
+        if self._rows:
+            self._signal.set()
+
+    @property
+    def held(self) -> list[UUID]:
+        """Ids of the rows in memory, which recovery need not claim."""
+        return [*self._rows, *self._publishing]
+
+    async def run(self) -> None:
+        """Publish until cancelled."""
+        while True:
+            await self._signal.wait()
+            await self._publisher.ready.wait()
+            batch = list(self._rows.values())[:_MOST]
+            self._publishing = {row.id: row for row in batch}
+            for row in batch:
+                del self._rows[row.id]
+            if not self._rows:
+                self._signal.clear()
+            try:
+                await self._publish(batch)
+            finally:
+                self._publishing = {}
+
+    async def drain(self) -> None:
+        """Wait until nothing is left in memory; the caller bounds the time."""
+        while self._rows or self._publishing:
+            await asyncio.sleep(0.01)
+
+    async def _publish(self, batch: Sequence[OutboxRow]) -> None:
+        results = await self._publisher.publish(
+            [Message(row.message_id, row.target, row.routing_key, row.body, row.properties) for row in batch]
+        )
+        marks = [_mark(row, result) for row, result in zip(batch, results, strict=True)]
+        self.parked += sum(mark.state == "parked" for mark in marks)
+        # Marking is not awaited one by one: the rows are out, and an unmarked row only goes out again, byte for byte.
+        outcomes = await asyncio.gather(*(self._journal.write(mark) for mark in marks), return_exceptions=True)
+        for mark, outcome in zip(marks, outcomes, strict=True):
+            if isinstance(outcome, JournalUnavailableError | RowRefusedError):
+                log.warning(
+                    "publish not marked; recovery repeats it under the same id", exchange_id=mark.row.exchange_id
+                )
+            elif isinstance(outcome, BaseException):
+                raise outcome
+
+
+def _mark(row: OutboxRow, result: Sent) -> Mark:
+    if result is Sent.CONFIRMED:
+        return Mark(row, "sent")
+    delay = _PAUSES[min(row.attempts, len(_PAUSES) - 1)]
+    if result is Sent.UNKNOWN:
+        return Mark(row, "pending", reason=result.value, delay=float(delay))
+    log.warning("message parked", kind=row.kind, reason=result.value, retry_in=delay, exchange_id=row.exchange_id)
+    return Mark(row, "parked", reason=result.value, delay=float(delay))

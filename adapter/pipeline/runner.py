@@ -1,0 +1,253 @@
+"""The life of one exchange: command, call, answer, outcome. The happy path reads top to bottom.
+
+Crash-only: every step is journaled before the next begins, so a row can be picked up from its state by any worker.
+"""
+
+from __future__ import annotations
+
+import random
+import traceback
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+import structlog
+
+from adapter.errors import AdapterError, Code, FieldFault, InvalidCommandError, KnownError
+from adapter.exchange import Answer, AnswerKind, Call, Event, Reply, State
+from adapter.journal.operations import Finish, Finished, Note, Retry
+from adapter.journal.records import ProofRow
+from adapter.journal.writer import JournalUnavailableError, RowRefusedError
+from adapter.pipeline.answers import read_answer
+from adapter.xml.parser import XmlError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from adapter.exchange import Service
+    from adapter.journal.journal import Journal
+    from adapter.journal.records import Exchange, OutboxRow
+    from adapter.pipeline.calls import Caller
+    from adapter.pipeline.envelope import Addressing, Envelope
+    from adapter.pipeline.ports import Limits, Observer, Registry
+    from adapter.pipeline.relay import Relay
+    from adapter.pipeline.schemas import Schemas
+
+log = structlog.get_logger(__name__)
+
+_REFUSALS: Final[Mapping[str, tuple[Code, State]]] = {
+    "message-id-reused": (Code.MESSAGE_ID_REUSED, State.REJECTED),
+    "expired": (Code.EXPIRED, State.EXPIRED),
+}
+_FIRST_PAUSE: Final = 0.5
+_LAST_PAUSE: Final = 60.0
+
+
+class Runner:
+    """Takes an exchange from its journaled state as far as it can go now."""
+
+    def __init__(  # noqa: PLR0913 — the composition root hands every room over by name
+        self,
+        *,
+        journal: Journal,
+        registry: Registry,
+        caller: Caller,
+        addressing: Addressing,
+        relay: Relay,
+        schemas: Schemas,
+        observer: Observer,
+        limits: Limits,
+    ) -> None:
+        """Keep the rooms."""
+        self._journal = journal
+        self._registry = registry
+        self._caller = caller
+        self._addressing = addressing
+        self._relay = relay
+        self._schemas = schemas
+        self._observer = observer
+        self._limits = limits
+
+    async def run(self, exchange: Exchange) -> None:
+        """Run until the exchange waits, retries or ends. Gives the row up when the journal is away."""
+        try:
+            await self._step(exchange)
+        except AdapterError as error:
+            await self._end(exchange, _failed_state(exchange, error), error)
+        except JournalUnavailableError:
+            log.warning("exchange given up until the journal is back")
+        except Exception as error:  # noqa: BLE001 — a defect in one service must not take the worker or the reply along
+            log.error("exchange failed by a defect", error=type(error).__name__, where=_where(error))
+            await self._park(exchange, error)
+
+    async def _step(self, exchange: Exchange) -> None:
+        envelope = self._addressing.envelope(exchange.properties)
+        if exchange.crash_attempts > self._limits.crash_attempts:
+            await self._end(exchange, State.DEAD, KnownError(Code.DEAD))
+        elif exchange.state is State.ANSWERED:
+            await self._resume(exchange, envelope)
+        elif exchange.state is State.WAITING or (exchange.expired() and exchange.state is not State.SUBMITTING):
+            await self._end(exchange, State.EXPIRED, KnownError(Code.EXPIRED))
+        elif exchange.gateway_id is not None:
+            await self._caller.repeat(self, exchange, envelope)
+        else:
+            await self._start(exchange, envelope)
+
+    async def _start(self, exchange: Exchange, envelope: Envelope) -> None:
+        """Judge a command and take its first step."""
+        if exchange.refusal in _REFUSALS:
+            code, state = _REFUSALS[exchange.refusal]
+            await self._end(exchange, state, KnownError(code))
+            return
+        service = self._service(exchange)
+        faults = self._faults(exchange, envelope)
+        try:
+            step = service.start(exchange.command) if exchange.body is not None else None
+        except InvalidCommandError as error:
+            raise InvalidCommandError((*faults, *error.fields)) from None
+        if faults or step is None:
+            raise InvalidCommandError(faults)
+        if isinstance(step, Reply):
+            await self.reply(exchange, step)
+        else:
+            self._check(service, step.content)
+            await self._caller.first(self, exchange, envelope, step)
+
+    def _service(self, exchange: Exchange) -> Service:
+        service = self._registry.services.get(exchange.action)
+        if service is None:
+            raise KnownError(Code.UNKNOWN_ACTION)
+        return service
+
+    def _faults(self, exchange: Exchange, envelope: Envelope) -> tuple[FieldFault, ...]:
+        faults = list(envelope.faults)
+        if exchange.body is None:
+            rule = f"тело команды больше допустимого: {exchange.body_size} байт, предел {self._limits.max_body}"
+            if exchange.refusal == "unstorable":
+                rule = "тело команды не может быть сохранено"
+            faults.append(FieldFault("body", rule))
+        if self._limits.require_message_id and not envelope.properties.message_id:
+            faults.append(FieldFault("properties.message_id", Code.MESSAGE_ID_REQUIRED.sentence))
+        return tuple(faults)
+
+    def _check(self, service: Service, content: bytes) -> None:
+        """Refuse content that its вид сведений would refuse: no call is made for it."""
+        faults = self._schemas.check(service.schema, content) if service.schema else ()
+        if faults:
+            raise InvalidCommandError([FieldFault(fault.path, fault.rule) for fault in faults])
+
+    async def _resume(self, exchange: Exchange, envelope: Envelope) -> None:
+        """Turn the journaled answer into the outcome."""
+        service = self._service(exchange)
+        answer = read_answer(await self._journal.proofs(exchange.id, "answer"), exchange)
+        if answer.kind is AnswerKind.REJECTION:
+            error = answer.fault or KnownError(Code.REJECTED_BY_PROVIDER)
+            await self._end(exchange, State.FAILED, error)
+            return
+        step = self._read_answer(service, exchange, answer)
+        if isinstance(step, Call):
+            await self._caller.first(self, exchange, envelope, step)
+        else:
+            await self.reply(exchange, step)
+
+    def _read_answer(self, service: Service, exchange: Exchange, answer: Answer) -> Reply | Call:
+        try:
+            faults = self._schemas.check(service.schema, answer.content) if service.schema else ()
+        except XmlError as error:
+            raise KnownError(Code.ANSWER_UNREADABLE, details={"rule": str(error)}) from None
+        if faults:
+            detail = [{"path": fault.path, "rule": fault.rule} for fault in faults[:20]]
+            raise KnownError(Code.ANSWER_UNREADABLE, details={"schema": detail})
+        return service.resume(exchange.command, answer)
+
+    async def reply(self, exchange: Exchange, step: Reply) -> None:
+        """Write a service's outcome. A business error is an outcome too: delivered, never retried by us."""
+        for note in step.notes:
+            self._observer.count(note)
+        await self._finish(exchange, State.REPLIED, orjson.dumps(step.outcome), step.code)
+
+    async def _end(self, exchange: Exchange, state: State, error: AdapterError) -> None:
+        try:
+            await self._finish(exchange, state, orjson.dumps({"error": error.to_wire()}), error.code)
+        except JournalUnavailableError:
+            log.warning("outcome not written; recovery repeats the step", code=error.code)
+
+    async def _park(self, exchange: Exchange, error: Exception) -> None:
+        """Answer a command that our own code fails on, and keep it for a person."""
+        details = {"stacktrace": _where(error)} if self._limits.stacktrace else None
+        code = "22" if isinstance(error, RowRefusedError) else type(error).__name__
+        log.info("exchange parked", reason=code)
+        await self._end(exchange, State.DEAD, KnownError(Code.INTERNAL, details=details))
+
+    async def fail(self, exchange: Exchange, state: State, error: AdapterError) -> None:
+        """End an exchange with an error: the caller's way to say that the gateway or signer refused."""
+        await self._end(exchange, state, error)
+
+    async def retry(self, exchange: Exchange, error: AdapterError, *, after: float | None, proof: ProofRow) -> None:
+        """Back off durably; at the deadline the one who asked hears instead."""
+        pause = after if after is not None else min(_LAST_PAUSE, _FIRST_PAUSE * 2 ** min(exchange.attempts, 8))
+        pause *= 0.75 + random.random() / 2  # noqa: S311 — spreads retries, guards nothing
+        log.info("exchange retries", code=error.code, attempt=exchange.attempts, retry_in=round(pause, 2))
+        self._observer.count("retries")
+        await self._journal.write(Retry(exchange.id, self._journal.worker, pause, proof=(proof,)))
+
+    def progress(self, exchange: Exchange, envelope: Envelope, stage: str) -> list[OutboxRow]:
+        """Return the progress event of a stage when the command asked for them (header ``x-progress``)."""
+        if not envelope.progress:
+            return []
+        return [self._addressing.event(exchange, Event(f"adapter.{stage}", {}))]
+
+    async def note(self, proof: ProofRow) -> None:
+        """Keep a fact that changes no state."""
+        await self._journal.write(Note(proof=(proof,)))
+
+    def offer(self, rows: list[OutboxRow]) -> None:
+        """Send committed rows."""
+        self._relay.offer(rows)
+
+    async def _finish(self, exchange: Exchange, state: State, outcome: bytes, code: str | None) -> None:
+        """Write outcome and reply in one transaction, then tell the publisher and the repeats."""
+        owner = exchange.owner
+        row = self._addressing.reply(exchange, outcome)
+        meta: dict[str, Any] = {"from": exchange.state, "state": state, "code": code}
+        proof = ProofRow(exchange.id, "outcome", meta=orjson.dumps(meta))
+        result: Finished = await self._journal.write(
+            Finish(exchange.id, owner, exchange.state, state, outcome, code, outbox=(row,), proof=(proof,))
+        )
+        if not result.applied:
+            log.warning("outcome not applied: the exchange moved on", state=state)
+            return
+        self._relay.offer([row])
+        self._observer.command_finished(exchange, outcome=state, code=code, reply_bytes=len(outcome))
+        log.info("exchange ended", state=state, code=code)
+        for repeat in result.repeats:
+            await self._tell(repeat, outcome, code)
+
+    async def answer_repeat(self, repeat: Exchange) -> None:
+        """Answer a repeat when its command has ended; else leave it to wait for the end."""
+        try:
+            first = await self._journal.load(repeat.repeat_of) if repeat.repeat_of else None
+            if first is not None and first.outcome is not None:
+                await self._tell(repeat, first.outcome, first.outcome_code)
+        except JournalUnavailableError:
+            log.warning("repeat given up until the journal is back")
+
+    async def _tell(self, repeat: Exchange, outcome: bytes, code: str | None) -> None:
+        row = self._addressing.reply(repeat, outcome)
+        finish = Finish(repeat.id, None, State.WAITING, State.REPLIED, outcome, code, outbox=(row,))
+        if (await self._journal.write(finish)).applied:
+            self._relay.offer([row])
+
+
+def _failed_state(exchange: Exchange, error: AdapterError) -> State:
+    """Map an error to the state it ends in: a bad command is rejected, an unreadable answer is for a person."""
+    if isinstance(error, InvalidCommandError) or error.code == Code.UNKNOWN_ACTION.wire:
+        return State.REJECTED
+    if error.code == Code.ANSWER_UNREADABLE.wire and exchange.state is State.ANSWERED:
+        return State.DEAD
+    return State.FAILED
+
+
+def _where(error: BaseException) -> str:
+    """Return file:line of the innermost frames, without any value."""
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    return " < ".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}" for frame in reversed(frames))
