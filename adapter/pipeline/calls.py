@@ -76,9 +76,8 @@ class Caller:
         if exchange.state is State.SUBMITTING:
             return True
         retries = await self._journal.proofs(exchange.id, "retry")
-        return any(
-            orjson.loads(row["meta"]).get("sent", True) for row in retries if row["message_id"] == exchange.gateway_id
-        )
+        metas = [orjson.loads(row["meta"]) for row in retries if row["message_id"] == exchange.gateway_id]
+        return any(meta["sent"] for meta in metas)
 
     async def _outlived(self, runner: Runner, exchange: Exchange, *, taken: bool) -> None:
         """End or re-mint a call whose id is too old to be sent again."""

@@ -26,6 +26,7 @@ class Dispatcher:
         self._runner = runner
         self._most = most
         self._running: dict[UUID, asyncio.Task[Any]] = {}
+        self._next: dict[UUID, Exchange] = {}
         self._room = asyncio.Event()
         self._room.set()
 
@@ -49,6 +50,8 @@ class Dispatcher:
     def _start(self, exchange: Exchange, *, repeat: bool) -> asyncio.Task[Any]:
         running = self._running.get(exchange.id)
         if running is not None:
+            # An answer may overtake the end of the call that asked for it: go on when that has ended.
+            self._next[exchange.id] = exchange
             return running
         task = asyncio.create_task(self._run(exchange, repeat=repeat), name=f"exchange {exchange.id}")
         self._running[exchange.id] = task
@@ -75,6 +78,9 @@ class Dispatcher:
             self._room.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("exchange task failed", error=type(error).__name__, exchange_id=str(exchange_id))
+        following = self._next.pop(exchange_id, None)
+        if following is not None and not task.cancelled():
+            self.start(following)
 
     async def drain(self) -> None:
         """Wait for what runs; the caller bounds the time and cancels the rest."""

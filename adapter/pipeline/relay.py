@@ -35,6 +35,8 @@ class Relay:
         self._rows: dict[UUID, OutboxRow] = {}
         self._publishing: dict[UUID, OutboxRow] = {}
         self._signal = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self.parked = 0
 
     def offer(self, rows: Iterable[OutboxRow]) -> None:
@@ -43,6 +45,7 @@ class Relay:
             if row.id not in self._publishing:
                 self._rows[row.id] = row
         if self._rows:
+            self._idle.clear()
             self._signal.set()
 
     @property
@@ -65,11 +68,12 @@ class Relay:
                 await self._publish(batch)
             finally:
                 self._publishing = {}
+                if not self._rows:
+                    self._idle.set()
 
     async def drain(self) -> None:
         """Wait until nothing is left in memory; the caller bounds the time."""
-        while self._rows or self._publishing:
-            await asyncio.sleep(0.01)
+        await self._idle.wait()
 
     async def _publish(self, batch: Sequence[OutboxRow]) -> None:
         results = await self._publisher.publish(
@@ -82,7 +86,7 @@ class Relay:
         for mark, outcome in zip(marks, outcomes, strict=True):
             if isinstance(outcome, JournalUnavailableError | RowRefusedError):
                 log.warning(
-                    "publish not marked; recovery repeats it under the same id", exchange_id=mark.row.exchange_id
+                    "publish not marked; recovery repeats it under the same id", exchange_id=str(mark.row.exchange_id)
                 )
             elif isinstance(outcome, BaseException):
                 raise outcome
@@ -94,5 +98,5 @@ def _mark(row: OutboxRow, result: Sent) -> Mark:
     delay = _PAUSES[min(row.attempts, len(_PAUSES) - 1)]
     if result is Sent.UNKNOWN:
         return Mark(row, "pending", reason=result.value, delay=float(delay))
-    log.warning("message parked", kind=row.kind, reason=result.value, retry_in=delay, exchange_id=row.exchange_id)
+    log.warning("message parked", kind=row.kind, reason=result.value, retry_in=delay, exchange_id=str(row.exchange_id))
     return Mark(row, "parked", reason=result.value, delay=float(delay))

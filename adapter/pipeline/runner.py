@@ -76,7 +76,8 @@ class Runner:
         except JournalUnavailableError:
             log.warning("exchange given up until the journal is back")
         except Exception as error:  # noqa: BLE001 — a defect in one service must not take the worker or the reply along
-            log.error("exchange failed by a defect", error=type(error).__name__, where=_where(error))
+            where = _where(error)
+            log.error("exchange failed by a defect", error=type(error).__name__, where=where)  # noqa: TRY400 — no values
             await self._park(exchange, error)
 
     async def _step(self, exchange: Exchange) -> None:
@@ -94,7 +95,7 @@ class Runner:
 
     async def _start(self, exchange: Exchange, envelope: Envelope) -> None:
         """Judge a command and take its first step."""
-        if exchange.refusal in _REFUSALS:
+        if exchange.refusal is not None and exchange.refusal in _REFUSALS:
             code, state = _REFUSALS[exchange.refusal]
             await self._end(exchange, state, KnownError(code))
             return
