@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from asn1crypto import algos, cms, core, x509
 
-from adapter.signing.certificates import CertificateError, read_certificate
+from adapter.signing.certificates import read_certificate
 
 if TYPE_CHECKING:
     from adapter.signing.gost import GostKey
@@ -29,10 +29,18 @@ _SIGNATURE_BITS = {
 }
 
 
-class _Engine(Protocol):
+class _Verifier(Protocol):
+    def digest(self, bits: int, data: bytes) -> bytes: ...
+    def verify(self, certificate: bytes, data: bytes, signature: bytes) -> bool: ...
+
+
+class _Signer(Protocol):
     def digest(self, bits: int, data: bytes) -> bytes: ...
     def sign(self, key: object, data: bytes) -> bytes: ...
-    def verify(self, certificate: bytes, data: bytes, signature: bytes) -> bool: ...
+
+
+# asn1crypto raises these for any malformed structure; its texts print bytes, so only the rule is kept.
+_MALFORMED = (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +58,12 @@ class CmsVerdict:
     signed_at: datetime | None = None
 
 
-class _WrongError(Exception):
-    """A rule is broken; the text names it."""
+class CmsError(ValueError):
+    """A PKCS#7 breaks a rule; the text names it and repeats no content."""
 
 
 def sign(  # noqa: PLR0913  — who, with what, over what, and the two choices PKCS#7 leaves
-    engine: _Engine, key: GostKey, certificate: bytes, data: bytes, *, detached: bool, signed_at: datetime | None
+    engine: _Signer, key: GostKey, certificate: bytes, data: bytes, *, detached: bool, signed_at: datetime | None
 ) -> bytes:
     """Return the DER ContentInfo. Raises CertificateError."""
     facts = read_certificate(certificate)
@@ -93,7 +101,7 @@ def sign(  # noqa: PLR0913  — who, with what, over what, and the two choices P
     return result
 
 
-def verify(engine: _Engine, signature: bytes, data: bytes) -> CmsVerdict:
+def verify(engine: _Verifier, signature: bytes, data: bytes) -> CmsVerdict:
     """Judge ``signature`` (DER) over ``data``; embedded content, if any, must be ``data`` itself."""
     certificate, algorithm, signed_at = b"", "", None
     try:
@@ -104,21 +112,30 @@ def verify(engine: _Engine, signature: bytes, data: bytes) -> CmsVerdict:
         signed_at = _time_of(attributes)
         _check(engine, signed, signer, attributes, data)
         right = engine.verify(certificate, signer["signed_attrs"].untag().dump(), signer["signature"].native)
-    except _WrongError as wrong:
+    except CmsError as wrong:
         return CmsVerdict(False, str(wrong), certificate, algorithm, signed_at)  # noqa: FBT003  — the field is named math
-    # asn1crypto raises these for any malformed structure; its texts print bytes, so only the rule is kept.
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, CertificateError):
+    except _MALFORMED:
         return CmsVerdict(False, "not a readable PKCS#7 signature", certificate, algorithm)  # noqa: FBT003  — same
     return CmsVerdict(right, "" if right else "the signature value is wrong", certificate, algorithm, signed_at)
+
+
+def signer_certificate(signature: bytes) -> bytes:
+    """Return the DER certificate that the one signer of a DER PKCS#7 names. Raises CmsError; verifies nothing."""
+    try:
+        return _certificate_of(*_open(signature))
+    except CmsError:
+        raise
+    except _MALFORMED:
+        raise CmsError("not a readable PKCS#7 signature") from None
 
 
 def _open(signature: bytes) -> tuple[cms.SignedData, cms.SignerInfo]:
     info = cms.ContentInfo.load(signature, strict=True)
     if info["content_type"].native != "signed_data":
-        raise _WrongError("not a PKCS#7 signature")
+        raise CmsError("not a PKCS#7 signature")
     signed = info["content"]
     if len(signed["signer_infos"]) != 1:
-        raise _WrongError("not exactly one signer")
+        raise CmsError("not exactly one signer")
     return signed, signed["signer_infos"][0]
 
 
@@ -135,11 +152,11 @@ def _certificate_of(signed: cms.SignedData, signer: cms.SignerInfo) -> bytes:
                 return der
         elif (facts.issuer, facts.serial) == (wanted.chosen["issuer"].dump(), wanted.chosen["serial_number"].native):
             return der
-    raise _WrongError("the signer's certificate is not enclosed")
+    raise CmsError("the signer's certificate is not enclosed")
 
 
 def _check(
-    engine: _Engine,
+    engine: _Verifier,
     signed: cms.SignedData,
     signer: cms.SignerInfo,
     attributes: dict[str, cms.SetOf],
@@ -148,20 +165,20 @@ def _check(
     """Check all but the signature value itself: algorithms, attributes, content and its digest."""
     bits = _BITS.get(signer["digest_algorithm"]["algorithm"].dotted)
     if bits is None or _SIGNATURE_BITS.get(signer["signature_algorithm"]["algorithm"].dotted) != bits:
-        raise _WrongError("not a GOST R 34.10-2012 signature")
+        raise CmsError("not a GOST R 34.10-2012 signature")
     if len(attributes) != len(signer["signed_attrs"]):
-        raise _WrongError("a signed attribute is repeated")
+        raise CmsError("a signed attribute is repeated")
     for name in ("content_type", "message_digest"):
         if name not in attributes or len(attributes[name]) != 1:
-            raise _WrongError(f"the signed attribute {name} is missing or repeated")
+            raise CmsError(f"the signed attribute {name} is missing or repeated")
     content = signed["encap_content_info"]
     if attributes["content_type"][0].native != content["content_type"].native:
-        raise _WrongError("the signed content type is another")
+        raise CmsError("the signed content type is another")
     enclosed = content["content"].native
     if enclosed is not None and enclosed != data:
-        raise _WrongError("the enclosed content is not the data given")
+        raise CmsError("the enclosed content is not the data given")
     if attributes["message_digest"][0].native != engine.digest(bits, data):
-        raise _WrongError("the digest is of other data")
+        raise CmsError("the digest is of other data")
 
 
 def _time_of(attributes: dict[str, cms.SetOf]) -> datetime | None:
