@@ -1,0 +1,73 @@
+"""``make lock``: pin every dependency with the hashes of all its files, for Python 3.11 to 3.13 on x86_64 and aarch64.
+
+The resolver is uv in an environment of its own; the result names no index and holds no address, so that it installs
+from whatever index the machine is configured for.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from deploy.local import debian
+from deploy.local.console import StepError, paint, say, step
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ENVIRONMENT = debian.LOCAL / "lock"
+OLDEST_PYTHON = "3.11"
+#: What building the editable project needs; part of the development lock, so that nothing is fetched unpinned.
+BUILD_REQUIREMENTS = ("hatchling>=1.27", "editables>=0.5")
+HEADER = "# Pinned with hashes by `make lock` from pyproject.toml. Do not edit.\n"
+
+
+def main() -> int:
+    """Write requirements.lock and requirements-dev.lock."""
+    try:
+        _get_resolver()
+        for name, extra in (("requirements.lock", ()), ("requirements-dev.lock", ("--extra", "dev"))):
+            _resolve(debian.PROJECT / name, extra, "--upgrade" in sys.argv)
+    except StepError as fault:
+        say(f"\n{paint('Nothing was locked.', 'red')} {fault}")
+        return 1
+    return 0
+
+
+def _get_resolver() -> None:
+    if not (ENVIRONMENT / "bin/uv").exists():
+        with step("Resolver"):
+            _run([sys.executable, "-m", "venv", str(ENVIRONMENT)])
+            _run([str(ENVIRONMENT / "bin/python"), "-m", "pip", "install", "--quiet", "uv"])
+
+
+def _resolve(target: Path, extra: tuple[str, ...], upgrade: bool) -> None:  # noqa: FBT001  — a private switch
+    build = ENVIRONMENT / "build.in"
+    build.write_text("\n".join(BUILD_REQUIREMENTS), encoding="ascii")
+    sources = ["pyproject.toml", *([str(build), "--constraint", "requirements.lock"] if extra else [])]
+    quiet = ("--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links")
+    with step(target.name) as running:
+        _run(
+            [
+                *(str(ENVIRONMENT / "bin/uv"), "pip", "compile", "--quiet", "--universal", "--generate-hashes"),
+                *("--python-version", OLDEST_PYTHON, *quiet, *extra, *(("--upgrade",) if upgrade else ())),
+                *("--output-file", str(target), *sources),
+            ]
+        )
+        text = HEADER + re.sub(r"^#.*\n", "", target.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        if "://" in text:
+            raise StepError(f"{target.name} would hold an address; look at what pyproject.toml asks for")
+        target.write_text(text, encoding="utf-8")
+        running.result = f"{len(re.findall('^[a-z].*==', text, flags=re.MULTILINE))} packages"
+
+
+def _run(argv: list[str]) -> None:
+    done = subprocess.run(argv, cwd=debian.PROJECT, capture_output=True, text=True, timeout=600, check=False)
+    if done.returncode != 0:
+        raise StepError(f"{' '.join(argv[:3])} failed:\n{(done.stderr or done.stdout).strip()}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

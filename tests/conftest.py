@@ -1,0 +1,115 @@
+"""Real services for tests: one private broker and one private database per session, started when first asked for."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from deploy.local.certificates import Certificates
+from deploy.local.postgres import LocalPostgres
+from deploy.local.rabbitmq import LocalRabbit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """An empty database of one test."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    name: str
+    socket_dir: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The adapter's variables that lead here."""
+        return {
+            "DATABASE_HOST": self.host,
+            "DATABASE_PORT": str(self.port),
+            "DATABASE_NAME": self.name,
+            "DATABASE_USER": self.user,
+            "DATABASE_PASS": self.password,
+        }
+
+
+@pytest.fixture(scope="session")
+def service_state() -> Iterator[Path]:
+    """Give a folder of this session for broker and database; not pytest's own, which other users may not enter."""
+    folder = PROJECT / ".local/test" / uuid4().hex[:8]
+    folder.mkdir(parents=True)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def certificates(service_state: Path) -> Certificates:
+    """Give the session's authority; ``certificates.client("adapter")`` is a client's pair."""
+    return Certificates(service_state / "certificates")
+
+
+@pytest.fixture(scope="session")
+def rabbit(service_state: Path, certificates: Certificates) -> Iterator[LocalRabbit]:
+    """Start the session's broker: mutual TLS on ``rabbit.host``:``rabbit.port``."""
+    with LocalRabbit(service_state / "rabbitmq", certificates, quiet=True) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def postgres(service_state: Path) -> Iterator[LocalPostgres]:
+    """Start the session's database server."""
+    server = LocalPostgres(service_state / "postgres", quiet=True)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def database(postgres: LocalPostgres) -> Iterator[Database]:
+    """Create an empty database for one test."""
+    name = f"test_{uuid4().hex[:12]}"
+    postgres.start()  # a fault test may have left it down
+    postgres.create_database(name)
+    yield Database(postgres.host, postgres.port, postgres.user, postgres.password, name, postgres.socket_dir)
+    if postgres.running:
+        postgres.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def gost_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the key files of the demo contour: ``ov``, ``sp``, ``smev``, ``giszhkh`` and the others."""
+    folder = tmp_path_factory.mktemp("keys")
+    made = subprocess.run(
+        [sys.executable, "-m", "simulators.keys", str(folder)],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if made.returncode != 0:
+        pytest.fail(f"simulators.keys made no keys: {made.stderr.strip()}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Give the folder of reference data beside the project, where it is there."""
+    folder = PROJECT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("the reference data (../shared) is not beside the project")
+    return folder
