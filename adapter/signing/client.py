@@ -1,0 +1,303 @@
+"""The adapter's side of SIGN_SERVICE (schemas/sign-service.openapi.yaml).
+
+Every call raises :class:`adapter.errors.SignerError` and nothing else: ``retryable`` when the service could not be
+reached, was busy or answered nonsense, final when it refused or answered with another signature than was asked for.
+Content and tokens are never logged nor put into an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import aiohttp
+from lxml import etree
+from pydantic import BaseModel, ValidationError
+
+from adapter.errors import Code, SignerError
+from adapter.signing import gost_cms, wire
+from adapter.signing.batching import ClosedError, Line
+from adapter.signing.certificates import fingerprint
+from adapter.signing.gost import GostEngine, GostUnavailableError
+from adapter.xml.parser import XmlError, parse
+from adapter.xml.signature import SignatureVerdict, signature_facts
+from adapter.xml.transform import smev_transform
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from adapter.xml.signature import Gost
+
+_Answer = TypeVar("_Answer", bound=BaseModel)
+
+#: Content bytes of one request: base64 and JSON must fit the contract's 64 MiB.
+_MAX_REQUEST = 40 * 2**20
+#: Larger elements are transformed for the check in a thread: it would hold the loop for milliseconds.
+_INLINE_BYTES = 64 * 1024
+_BUSY = frozenset({408, 429})
+_DIGEST_BITS = {32: 256, 64: 512}
+
+
+@dataclass(frozen=True, slots=True)
+class SignedXml:
+    """A ds:Signature element as bytes, and the SHA-256 (hex) of the certificate that it carries."""
+
+    signature: bytes
+    certificate_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """A key of the service: ``certificate`` is DER, ``allowed`` in the contract's words (``cms``, ``smev3-xml:*``)."""
+
+    name: str
+    algorithm: str
+    certificate: bytes
+    not_after: datetime
+    allowed: list[str]
+
+
+class SigningClient:
+    """Signs and verifies through SIGN_SERVICE; concurrent calls share requests (natural batching, one line per token).
+
+    A caller waits at most for the requests before its own and its own, each at most ``timeout`` seconds.
+    """
+
+    def __init__(  # noqa: PLR0913  — everything is given by the composition root, nothing read from the environment
+        self,
+        url: str,
+        *,
+        session: aiohttp.ClientSession,
+        tokens: Mapping[str, str],
+        trust: Sequence[bytes] = (),
+        timeout: float = 10,
+        gost: Gost | None = None,
+    ) -> None:
+        """``tokens`` maps key names to bearer tokens; ``trust`` are DER anchors sent with every verification.
+
+        ``session`` stays the caller's. ``gost`` computes the digest check; by default the engine, if there is one.
+        """
+        self._url = url.rstrip("/")
+        self._session = session
+        self._tokens = dict(tokens)
+        self._trust = list(trust) or None
+        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._gost = gost or _engine()
+        self._fingerprints: dict[str, str] = {}
+        self._listings = 0
+        self._listing = asyncio.Lock()
+        self._signing: dict[str, Line[wire.SignItem, wire.SignedItem]] = {}
+        self._verifying: Line[wire.VerifyXmlItem | wire.VerifyCmsItem, wire.VerifiedItem] = Line(
+            self._send_verify, max_items=wire.MAX_ITEMS, max_bytes=_MAX_REQUEST
+        )
+
+    async def sign_xml(self, xml: bytes, *, key: str) -> SignedXml:
+        """Sign the root of the standalone element ``xml`` by its Id with ``key``.
+
+        Before returning, checks that the signature refers to that very Id, carries the certificate listed for
+        ``key``, and is over that element's digest (the latter where a GOST engine is at hand). Raises SignerError.
+        """
+        signed = await self._sign(wire.SignItem(kind="smev3-xml", key=key, content=xml))
+        check = asyncio.to_thread if len(xml) > _INLINE_BYTES else _at_once
+        certificate = await check(self._checked_xml, xml, signed)
+        await self._must_be_listed(key, certificate)
+        return SignedXml(signed, certificate)
+
+    async def verify_xml(self, message: bytes) -> list[SignatureVerdict]:
+        """Return the verdicts of every signature in ``message``, a whole document. Raises SignerError."""
+        return await self._verify(wire.VerifyXmlItem(kind="smev3-xml", content=message), len(message))
+
+    async def sign_cms(self, data: bytes, *, key: str) -> bytes:
+        """Return a detached DER PKCS#7 of ``data`` by ``key``, checked like the signature of sign_xml.
+
+        Raises SignerError.
+        """
+        signed = await self._sign(wire.SignItem(kind="cms", key=key, content=data))
+        check = asyncio.to_thread if len(data) > _INLINE_BYTES else _at_once
+        await self._must_be_listed(key, await check(self._checked_cms, data, signed))
+        return signed
+
+    async def verify_cms(self, cms: bytes, data: bytes) -> list[SignatureVerdict]:
+        """Return the verdict of the DER PKCS#7 ``cms`` over ``data``, one entry. Raises SignerError."""
+        item = wire.VerifyCmsItem(kind="cms", content=cms, data=data)
+        return await self._verify(item, len(cms) + len(data))
+
+    async def certificates(self) -> list[KeyInfo]:
+        """Return the keys of the service. Raises SignerError."""
+        answer = await self._call("GET", "/v1/certificates", self._any_token(), None, wire.CertificatesAnswer)
+        self._fingerprints = {entry.name: fingerprint(entry.certificate) for entry in answer.keys}
+        self._listings += 1
+        return [
+            KeyInfo(entry.name, entry.algorithm, entry.certificate, entry.not_after, entry.allowed)
+            for entry in answer.keys
+        ]
+
+    async def close(self) -> None:
+        """End running requests; whoever still waits gets a retryable SignerError. The session stays open."""
+        await asyncio.gather(self._verifying.close(), *(line.close() for line in self._signing.values()))
+
+    async def _sign(self, item: wire.SignItem) -> bytes:
+        token = self._tokens.get(item.key)
+        if token is None:
+            raise SignerError(Code.SIGNATURE_REFUSED, f"Для ключа {item.key} не задан токен", retryable=False)
+        line = self._signing.get(token)
+        if line is None:
+            line = self._signing[token] = Line(
+                lambda items: self._send_sign(token, items), max_items=wire.MAX_ITEMS, max_bytes=_MAX_REQUEST
+            )
+        try:
+            answer = await line.submit(item, len(item.content))
+        except ClosedError:
+            raise _unavailable("клиент остановлен") from None
+        if answer.error is not None:
+            raise _refused(answer.error)
+        if not answer.signature:
+            raise _unavailable("ответ не по контракту")
+        return answer.signature
+
+    async def _verify(self, item: wire.VerifyXmlItem | wire.VerifyCmsItem, size: int) -> list[SignatureVerdict]:
+        try:
+            answer = await self._verifying.submit(item, size)
+        except ClosedError:
+            raise _unavailable("клиент остановлен") from None
+        if answer.error is not None:
+            raise _refused(answer.error)
+        if answer.verdicts is None:
+            raise _unavailable("ответ не по контракту")
+        return [SignatureVerdict(**dict(verdict)) for verdict in answer.verdicts]
+
+    async def _send_sign(self, token: str, items: Sequence[wire.SignItem]) -> Sequence[wire.SignedItem | Exception]:
+        request = wire.SignRequest.model_construct(items=list(items))
+        answer = await self._call("POST", "/v1/sign", token, request, wire.SignAnswer)
+        return _one_each(answer.items, items)
+
+    async def _send_verify(
+        self, items: Sequence[wire.VerifyXmlItem | wire.VerifyCmsItem]
+    ) -> Sequence[wire.VerifiedItem | Exception]:
+        request = wire.VerifyRequest.model_construct(items=list(items), trust=self._trust)
+        answer = await self._call("POST", "/v1/verify", self._any_token(), request, wire.VerifyAnswer)
+        return _one_each(answer.items, items)
+
+    async def _call(
+        self, method: str, path: str, token: str, request: BaseModel | None, shape: type[_Answer]
+    ) -> _Answer:
+        """Make one request and read its answer as ``shape``. Raises SignerError."""
+        if self._session.closed:  # aiohttp says so by a bare RuntimeError
+            raise _unavailable("клиент остановлен")
+        body = None if request is None else request.model_dump_json(exclude_none=True).encode()
+        headers = {"Authorization": f"Bearer {token}"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            async with self._session.request(
+                method, self._url + path, data=body, headers=headers, timeout=self._timeout, allow_redirects=False
+            ) as response:
+                status, answer = response.status, await _bounded(response)
+        except TimeoutError:
+            raise _unavailable("нет ответа вовремя") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise _unavailable(f"нет связи ({type(error).__name__})") from None
+        if status != 200:
+            raise _refused_call(status, answer)
+        try:
+            return shape.model_validate_json(answer)
+        except ValidationError:
+            raise _unavailable("ответ не по контракту") from None
+
+    def _any_token(self) -> str:
+        """Return a token for what every token may: verify and list."""
+        token = next(iter(self._tokens.values()), None)
+        if token is None:
+            raise SignerError(Code.SIGNATURE_REFUSED, "Не задан ни один токен сервиса подписи", retryable=False)
+        return token
+
+    def _checked_cms(self, data: bytes, signature: bytes) -> str:
+        """Check ``signature`` over ``data`` where an engine is at hand; return its certificate's fingerprint."""
+        try:
+            if self._gost is not None and not gost_cms.verify(self._gost, signature, data).math:
+                raise _wrong("подписано другое содержимое")
+            return fingerprint(gost_cms.signer_certificate(signature))
+        except gost_cms.CmsError:
+            raise _wrong("подпись не читается") from None
+
+    def _checked_xml(self, xml: bytes, signature: bytes) -> str:
+        """Check reference and digest of ``signature`` against ``xml``; return its certificate's fingerprint."""
+        try:
+            facts = signature_facts(signature)
+            identifier = parse(xml, max_bytes=wire.MAX_CONTENT).get("Id")
+            if facts.reference != ("" if identifier is None else f"#{identifier}"):
+                raise _wrong("подписан другой элемент")
+            bits = _DIGEST_BITS.get(len(facts.digest))
+            if bits is None:
+                raise _wrong("неизвестный размер хэша")
+            if self._gost is not None and self._gost.digest(bits, smev_transform(xml)) != facts.digest:
+                raise _wrong("подписано другое содержимое")
+        except (XmlError, etree.LxmlError):
+            raise _wrong("подпись не читается") from None
+        return fingerprint(facts.certificate)
+
+    async def _must_be_listed(self, key: str, found: str) -> None:
+        """Raise SignerError unless ``found`` is the fingerprint listed for ``key``.
+
+        Asks for the list again first when it is another: keys are renewed. Callers at once share one asking.
+        """
+        seen = self._listings
+        if self._fingerprints.get(key) != found:
+            async with self._listing:
+                if self._listings == seen:
+                    await self.certificates()
+        if self._fingerprints.get(key) != found:
+            raise _wrong("сертификат не тот, что числится за ключом")
+
+
+def _engine() -> Gost | None:
+    try:
+        return GostEngine.open()
+    except GostUnavailableError:  # the check it serves is an extra one: production may run without the engine
+        return None
+
+
+async def _at_once(check: Callable[[bytes, bytes], str], xml: bytes, signature: bytes) -> str:
+    return check(xml, signature)
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    """Return the body, at most the contract's size: a broken service must not fill the memory."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > wire.MAX_BODY:
+            raise _unavailable("ответ слишком велик")
+    return bytes(body)
+
+
+def _one_each(answers: Sequence[_Answer], items: Sequence[object]) -> Sequence[_Answer]:
+    """Return ``answers`` if there is one per item: otherwise nobody can tell which is whose."""
+    if len(answers) != len(items):
+        raise _unavailable("ответ не по контракту")
+    return answers
+
+
+def _refused_call(status: int, body: bytes) -> SignerError:
+    try:
+        fault = wire.CallRefused.model_validate_json(body).error
+    except ValidationError:
+        fault = wire.Fault(status=status, code=f"HTTP_{status}")
+    return _refused(wire.Fault(status=status, code=fault.code))
+
+
+def _refused(fault: wire.Fault) -> SignerError:
+    """Return the error of a refusal; the service's free text stays out, its code tells."""
+    if fault.status >= 500 or fault.status in _BUSY:
+        return _unavailable(fault.code)
+    return SignerError(Code.SIGNATURE_REFUSED, f"{Code.SIGNATURE_REFUSED.sentence}: {fault.code}", retryable=False)
+
+
+def _unavailable(why: str) -> SignerError:
+    return SignerError(Code.SIGNATURE_UNAVAILABLE, f"{Code.SIGNATURE_UNAVAILABLE.sentence}: {why}", retryable=True)
+
+
+def _wrong(why: str) -> SignerError:
+    return SignerError(Code.SIGNATURE_WRONG, f"{Code.SIGNATURE_WRONG.sentence}: {why}", retryable=False)
