@@ -164,8 +164,9 @@ def _undelivered(failure: TransportError) -> Sent:
 def _judged(reply: SoapReply, *, earlier_attempts: int) -> Sent:
     """Return what a fault is to the pipeline, by the table of faults.
 
-    "Already sent" is success only if an earlier attempt with this id is recorded. A refused id may be minted anew only
-    if there was none: an earlier copy may have got through, and then a new id would be a second request.
+    "Already sent" is success only if an earlier attempt with this id is recorded. A refused id asks for a new one; the
+    pipeline mints it only where no earlier copy may have got through, and calls the exchange uncertain otherwise: the
+    same bytes would be refused for ever, and a new id could be a second request.
     """
     assert reply.fault is not None  # noqa: S101  — the caller asked; this tells the type checker
     rule = rule_of(reply.fault)
@@ -175,7 +176,5 @@ def _judged(reply: SoapReply, *, earlier_attempts: int) -> Sent:
     if rule.outcome is Outcome.LATER:
         return TryLater(error, raw=reply.raw, after=rule.after)
     if rule.outcome is Outcome.REMINT:
-        if earlier_attempts > 0:
-            return Unanswered(error, raw=reply.raw)
         return TryLater(error, raw=reply.raw, remint=True)
     return Refused(error, reply.raw)

@@ -31,7 +31,7 @@ class Outcome(StrEnum):
     LATER = "later"
     """The gateway cannot take it now; the same bytes may be taken later."""
     REMINT = "remint"
-    """The MessageID was refused: a new one is needed, if no earlier copy may have got through."""
+    """The MessageID was refused: only a new one could be taken, if no earlier copy may have got through."""
     DUPLICATE = "duplicate"
     """This MessageID was taken before: success, if an earlier attempt of ours is recorded."""
     UNNEEDED = "unneeded"
