@@ -9,7 +9,7 @@ from pydantic import AliasChoices, BaseModel, ValidationError
 
 from adapter.errors import FieldFault, InvalidCommandError
 from adapter.services.fields import PATTERN_RULES
-from adapter.services.json_body import capped, decode, path_of
+from adapter.services.json_body import MAX_FAULTS, capped, decode, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -65,23 +65,24 @@ def read_command(
     """
     decoded = decode(body)
     tree = decoded.tree
-    found = [*decoded.faults, *rules(tree)]
+    broken = list(rules(tree))
+    found = list(decoded.faults)
     try:
         command = model_type.model_validate(tree, context=context)
     except ValidationError as error:
-        said = {fault.path for fault in found}
+        said = {fault.path for fault in (*found, *broken)}
         found += [fault for fault in _translated(error, model_type, tree) if fault.path not in said]
     else:
-        if not found:
+        if not found and not broken:
             return command
-    # Raised out here: pydantic's own error holds the values.
-    raise InvalidCommandError(capped(found))
+    # Raised out here: pydantic's own error holds the values. Rules come last, so that the cap never hides a field.
+    raise InvalidCommandError(capped([*found, *broken]))
 
 
 def _translated(error: ValidationError, model_type: type[BaseModel], tree: Mapping[str, Any]) -> list[FieldFault]:
     """Return pydantic's faults; branches of a union at one path become one fault."""
     by_path: dict[str, list[str]] = {}
-    for detail in error.errors(include_url=False):
+    for detail in error.errors(include_url=False)[: MAX_FAULTS + 1]:
         segments = _segments(detail, tree)
         rules = by_path.setdefault(path_of(segments), [])
         rule = _rule(detail, segments, model_type)
@@ -104,11 +105,9 @@ def _segments(detail: ErrorDetails, tree: Any) -> list[int | str]:
 
 
 def _holds(node: Any, segment: int | str) -> bool:
-    return (
-        segment < len(node)
-        if isinstance(node, list) and isinstance(segment, int)
-        else (isinstance(node, dict) and segment in node)
-    )
+    if isinstance(node, list):
+        return isinstance(segment, int) and segment < len(node)
+    return isinstance(node, dict) and segment in node
 
 
 def _rule(detail: ErrorDetails, segments: Sequence[int | str], model_type: type[BaseModel]) -> str:
@@ -134,9 +133,8 @@ def _model_at(model_type: type[BaseModel], segments: Sequence[int | str]) -> typ
     found: type[BaseModel] | None = model_type
     for segment in segments:
         if isinstance(segment, str) and found is not None:
-            found = next(
-                (_model_in(info.annotation) for name, info in found.model_fields.items() if name == segment), None
-            )
+            info = found.model_fields.get(segment)
+            found = _model_in(info.annotation) if info else None
     return found
 
 

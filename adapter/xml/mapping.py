@@ -21,7 +21,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar, Union, cast, get_args, get_origin
 
 from lxml import etree
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from adapter.xml.parser import XmlError
 
@@ -73,6 +73,23 @@ class XmlModel(BaseModel):
 
 
 ModelT = TypeVar("ModelT", bound=XmlModel)
+
+
+def record(name: str, ns: Namespace, /, **fields: Any) -> type[XmlModel]:
+    """Return a model class written in one expression, for the many small types of an answer.
+
+    ``record("Period", NS, start_date=Date, end_date=Date | None)`` declares a required and an optional field; a field
+    that may repeat is ``many(...)``. Types that a command holds are better written as classes, with descriptions.
+    """
+    shapes = {field: (kind, None if NoneType in get_args(kind) else ...) for field, kind in fields.items()}
+    base = type(name, (XmlModel,), {"xml_ns": ns, "__module__": __name__})
+    make: Callable[..., Any] = create_model  # its overloads know no mapping of definitions
+    return cast("type[XmlModel]", make(name, __base__=base, **shapes))
+
+
+def many(kind: Any) -> Any:
+    """Return the type of a field of a record whose element repeats or is absent."""
+    return list[kind] | None
 
 
 @dataclass(frozen=True, slots=True)
