@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 #: What a broken connection, channel or socket raises; anything else is a defect of ours.
-BROKER_ERRORS = (AMQPError, OSError, TimeoutError, asyncio.InvalidStateError, RuntimeError)
+BROKER_ERRORS: tuple[type[Exception], ...] = (AMQPError, OSError, TimeoutError, asyncio.InvalidStateError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ async def close_quietly(thing: Connection | Channel, wait: float) -> None:
     try:
         async with asyncio.timeout(wait):
             await thing.close()
-    except (*BROKER_ERRORS, asyncio.CancelledError):
+    except (*BROKER_ERRORS, asyncio.CancelledError):  # type: ignore[misc]  # a tuple of classes all the same
         # A closing aiormq object reports its own end as CancelledError; ours still has to pass.
         task = asyncio.current_task()
         if task is not None and task.cancelling():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -16,8 +16,7 @@ from adapter.journal.statements import sql
 from adapter.journal.writer import JournalUnavailableError, Writer
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from adapter.journal.operations import Operation
 
@@ -25,8 +24,6 @@ log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
 
-#: libpq's words for how much TLS is wanted.
-SslMode = Literal["disable", "prefer", "allow", "require", "verify-ca", "verify-full"]
 _COMMAND_TIMEOUT: Final = 15.0
 #: What a database that went away raises.
 DATABASE_ERRORS: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
@@ -34,24 +31,14 @@ DATABASE_ERRORS: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError
 
 @dataclass(frozen=True, slots=True)
 class DatabaseAddress:
-    """Where Postgres is; ``sslmode`` is libpq's word or a ready context."""
+    """Where Postgres is: the keyword arguments of asyncpg's ``connect``."""
 
-    host: str
-    port: int
-    name: str
-    user: str
-    password: str
-    sslmode: SslMode | ssl.SSLContext = "prefer"
+    arguments: Mapping[str, Any]
 
     async def connect(self) -> asyncpg.Connection:
         """Open one connection within the command timeout. Raises one of :data:`DATABASE_ERRORS`."""
         return await asyncpg.connect(
-            host=self.host,
-            port=self.port,
-            database=self.name,
-            user=self.user,
-            password=self.password,
-            ssl=self.sslmode,
+            **self.arguments,
             timeout=_COMMAND_TIMEOUT,
             command_timeout=_COMMAND_TIMEOUT,
             server_settings={"application_name": "adapter", "timezone": "UTC"},

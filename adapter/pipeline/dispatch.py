@@ -61,16 +61,17 @@ class Dispatcher:
         return task
 
     async def _run(self, exchange: Exchange, *, repeat: bool) -> None:
-        bind_exchange(
+        names = bind_exchange(
             action=exchange.action,
             command_id=exchange.message_id,
             exchange_id=str(exchange.id),
             message_id=exchange.gateway_id,
         )
-        if repeat:
-            await self._runner.answer_repeat(exchange)
-        else:
-            await self._runner.run(exchange)
+        with names:
+            if repeat:
+                await self._runner.answer_repeat(exchange)
+            else:
+                await self._runner.run(exchange)
 
     def _ended(self, exchange_id: UUID) -> None:
         task = self._running.pop(exchange_id)

@@ -19,6 +19,10 @@ class Observer(Protocol):
         """One command ended in state ``outcome``."""
         ...
 
+    def gateway_call(self, operation: str, outcome: str, seconds: float, bytes_out: int, bytes_in: int) -> None:
+        """One call to a gateway ended; ``outcome`` is ``ok`` or a code."""
+        ...
+
     def count(self, name: str, n: int = 1) -> None:
         """Something countable happened."""
         ...

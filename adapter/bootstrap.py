@@ -1,0 +1,75 @@
+"""The composition root: opens the gateways that the settings ask for and runs one worker on them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import structlog
+
+from adapter.gateways.smev3.client import Smev3Gateway
+from adapter.gateways.smev3.options import Smev3Options
+from adapter.gateways.smev3.source import Smev3Source
+from adapter.http import make_session
+from adapter.pipeline.ports import Registry
+from adapter.services.registry import make_services
+from adapter.signing.client import SigningClient
+from adapter.worker import GATEWAY_PLACES, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from adapter.exchange import Service, Source
+    from adapter.pipeline.ports import Observer
+    from adapter.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+async def open_gateways(
+    settings: Settings, services: Mapping[str, Service], observer: Observer, stack: AsyncExitStack
+) -> tuple[Registry, list[Source]]:
+    """Open the gateways that the served actions need; ``stack`` closes them."""
+    smev, signing = settings.smev, settings.signing
+    if smev is None or signing is None:
+        return Registry(services, {}), []
+    sign_session = await stack.enter_async_context(
+        make_session(timeout=signing.timeout, ssl_context=signing.ssl_context())
+    )
+    smev_session = await stack.enter_async_context(make_session(timeout=smev.timeout, limit=GATEWAY_PLACES + 8))
+    signer = SigningClient(
+        signing.url, session=sign_session, tokens=signing.tokens, trust=smev.trust, timeout=signing.timeout
+    )
+    stack.push_async_callback(signer.close)
+    options = Smev3Options(
+        endpoint=smev.endpoint,
+        version=smev.version,
+        node_id=smev.node_id,
+        system_key=signing.key_ov,
+        official_key=signing.key_sp,
+        timeout=smev.timeout,
+        poll_min=smev.poll_min,
+        poll_max=smev.poll_max,
+        test_message=smev.test_message,
+    )
+    gateway = Smev3Gateway(options, session=smev_session, signer=signer, observe=observer.gateway_call)
+    source = Smev3Source(options, session=smev_session, signer=signer, observe=observer.gateway_call)
+    return Registry(services, {gateway.name: gateway}), [source]
+
+
+async def run_worker(settings: Settings, environment: Mapping[str, str], observer: Observer) -> None:
+    """Run one worker until SIGTERM or SIGINT."""
+    services = {
+        action: service for action, service in make_services(environment).items() if action in settings.services.actions
+    }
+    async with AsyncExitStack() as stack:
+        registry, sources = await open_gateways(settings, services, observer, stack)
+        worker = Worker(settings, registry, sources, observer)
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, worker.stop)
+        log.info("adapter starts", actions=sorted(services))
+        await worker.run()
+    log.info("adapter ended")

@@ -1,0 +1,57 @@
+"""The door: ``adapter run``, and what people need around it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+from adapter.errors import AdapterError, ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Modules of subcommands, imported only when their command is asked for: ``adapter smev3 transform`` starts fast.
+_COMMANDS: Final = {
+    "run": ("adapter.cli_run", "serve the actions of SERVICES until SIGTERM"),
+    "migrate": ("adapter.cli_run", "bring the database to this version's schema"),
+    "check": ("adapter.cli_check", "test the configuration and every connection"),
+    "send": ("adapter.cli_send", "publish a command as an upstream system would, and wait for its reply"),
+    "render": ("adapter.cli_render", "print the XML of a command without sending anything"),
+    "smev3": ("adapter.cli_smev3", "transform and verify СМЭВ3 messages without any service"),
+    "sign-service": ("adapter.cli_sign_service", "the reference signing service, for development"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 done, 1 the answer is no, 2 wrong use or configuration."""
+    argv = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(prog="adapter", description="Commands on RabbitMQ to official exchanges and back.")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    wanted = argv[0] if argv else ""
+    for name, (module, sentence) in _COMMANDS.items():
+        if name == wanted:
+            importlib.import_module(module).add_parser(subparsers)
+        elif name not in subparsers.choices:
+            subparsers.add_parser(name, help=sentence, add_help=False)
+    options = parser.parse_args(argv)
+    try:
+        return int(options.run(options))
+    except ConfigurationError as error:
+        print("the configuration is wrong:", file=sys.stderr)
+        for name, fault in error.faults.items():
+            print(f"  {name}: {fault}", file=sys.stderr)
+        return 2
+    except AdapterError as error:
+        print(f"{error.code}: {error.description}", file=sys.stderr)
+        for fault in error.fields:
+            print(f"  {fault.path}: {fault.rule}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return 130

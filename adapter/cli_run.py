@@ -1,0 +1,92 @@
+"""``adapter run`` and ``adapter migrate``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import structlog
+
+from adapter import settings as configuration
+from adapter.journal.journal import DATABASE_ERRORS, DatabaseAddress
+from adapter.journal.migrate import MigrationError, migrate
+from adapter.log import configure, register_secret, take_over_last_words
+from adapter.services.registry import known_actions, make_services
+
+if TYPE_CHECKING:
+    import argparse
+
+    from adapter.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add both commands."""
+    run = subparsers.add_parser("run", help="serve the actions of SERVICES until SIGTERM")
+    run.set_defaults(run=_run)
+    database = subparsers.add_parser("migrate", help="bring the database to this version's schema")
+    database.add_argument("--pre-only", action="store_true", help="leave out what old code cannot live with")
+    database.set_defaults(run=_migrate)
+
+
+def load_settings() -> Settings:
+    """Read the environment and set up logging. Raises ConfigurationError."""
+    settings = configuration.load(os.environ, known_actions())
+    make_services(os.environ)
+    logging = settings.logging
+    configure(logging.level, logging.format, stacktrace=logging.stacktrace)
+    for secret in settings.secrets:
+        register_secret(secret)
+    for warning in settings.warnings:
+        log.warning("configuration warning", warning=warning)
+    return settings
+
+
+def _run(_: argparse.Namespace) -> int:
+    from adapter.bootstrap import run_worker  # noqa: PLC0415 — same
+    from adapter.observing import make_observer  # noqa: PLC0415 — only the worker needs what these import
+
+    settings = load_settings()
+    take_over_last_words()
+
+    async def serve() -> None:
+        async with make_observer(settings) as observer:
+            await run_worker(settings, os.environ, observer)
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(serve())
+    return 0
+
+
+def _loop_factory():  # noqa: ANN202 — a factory of whichever loop there is
+    try:
+        import uvloop  # noqa: PLC0415 — not on every platform
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    settings = load_settings()
+    phases = ("pre",) if options.pre_only else ("pre", "post")
+
+    async def apply() -> None:
+        connection = await DatabaseAddress(settings.database.connect_arguments()).connect()
+        try:
+            applied = await migrate(connection, phases=phases)
+        finally:
+            await connection.close()
+        for migration in applied:
+            print(f"applied {migration.number:04} {migration.name} ({migration.phase})")
+        print("the database is up to date" if not applied else f"{len(applied)} migrations applied")
+
+    try:
+        asyncio.run(apply())
+    except (*DATABASE_ERRORS, MigrationError) as error:
+        reason = str(error) if isinstance(error, MigrationError) else type(error).__name__
+        print(f"the database was not migrated: {reason}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,1 @@
+"""The listeners the adapter serves: health now."""

@@ -1,0 +1,197 @@
+"""One worker process: the rooms joined, run, and taken down in order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from adapter.broker.connection import BrokerAddress, Connection
+from adapter.broker.consumer import QueueConsumer
+from adapter.broker.link import Link
+from adapter.broker.publisher import Publisher
+from adapter.broker.topology import Names, declare
+from adapter.journal.journal import DatabaseAddress, Journal
+from adapter.journal.migrate import migrate
+from adapter.journal.writer import JournalUnavailableError
+from adapter.pipeline.answers import AnswerIntake
+from adapter.pipeline.calls import Caller
+from adapter.pipeline.dispatch import Dispatcher
+from adapter.pipeline.envelope import Addressing
+from adapter.pipeline.intake import CommandIntake
+from adapter.pipeline.ports import Limits
+from adapter.pipeline.recovery import Recovery
+from adapter.pipeline.relay import Relay
+from adapter.pipeline.runner import Runner
+from adapter.pipeline.schemas import Schemas
+from adapter.web.health import serve_health
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from adapter.exchange import Source
+    from adapter.pipeline.ports import Observer, Registry
+    from adapter.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+#: Events that the adapter may publish; each has a durable queue of its name.
+EVENTS: Final = ("smev3.request-status", "adapter.sent")
+#: Calls that run at once to one gateway.
+GATEWAY_PLACES: Final = 64
+
+
+class Worker:
+    """One process: consumes the served actions, runs exchanges, publishes outcomes."""
+
+    def __init__(self, settings: Settings, registry: Registry, sources: Sequence[Source], observer: Observer) -> None:
+        """``registry`` holds the served actions and their gateways, ``sources`` what the gateways bring in."""
+        self._settings = settings
+        self._registry = registry
+        self._sources = sources
+        self._observer = observer
+        self._names = Names(settings.broker.prefix)
+        self._stopping = asyncio.Event()
+        name = f"{socket.gethostname()}:{os.getpid()}"
+        self._journal = Journal(DatabaseAddress(settings.database.connect_arguments()), worker_name=name)
+        self._publisher = Publisher()
+        self._consumers: list[QueueConsumer] = []
+        self._session = 0
+
+    def stop(self) -> None:
+        """Ask for a clean end; asked twice, the process ends at once."""
+        if self._stopping.is_set():
+            log.warning("second signal: ending at once")
+            os._exit(1)
+        log.info("stopping")
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Run until :meth:`stop`; returns when everything is handed back."""
+        await self._prepare_database()
+        await self._serve()
+
+    async def _prepare_database(self) -> None:
+        connection = await DatabaseAddress(self._settings.database.connect_arguments()).connect()
+        try:
+            for migration in await migrate(connection, phases=("pre",)):
+                log.info("migration applied", number=migration.number, name=migration.name)
+        finally:
+            await connection.close()
+        await self._journal.take_lease()
+
+    async def _serve(self) -> None:
+        settings, registry = self._settings, self._registry
+        actions = list(registry.services)
+        limits = Limits(
+            per_gateway=GATEWAY_PLACES,
+            max_body=settings.broker.max_body,
+            require_message_id=settings.broker.require_message_id,
+            stacktrace=settings.pipeline.error_stacktrace,
+        )
+        addressing = Addressing(self._names, actions)
+        relay = Relay(self._journal, self._publisher)
+        runner = Runner(
+            journal=self._journal,
+            registry=registry,
+            caller=Caller(self._journal, registry, limits),
+            addressing=addressing,
+            relay=relay,
+            schemas=Schemas({service.schema for service in registry.services.values() if service.schema}),
+            observer=self._observer,
+            limits=limits,
+        )
+        dispatcher = Dispatcher(runner, most=limits.in_flight)
+        intake = CommandIntake(self._journal, dispatcher, addressing, registry, limits)
+        answers = AnswerIntake(self._journal, dispatcher, addressing, relay, self._observer)
+        recovery = Recovery(self._journal, dispatcher, relay, actions, dedupe_days=settings.pipeline.dedupe_days)
+        queues = [*(self._names.command(action) for action in actions), self._names.returned]
+        self._consumers = [QueueConsumer(queue, intake, prefetch=settings.broker.prefetch) for queue in queues]
+        async with (
+            _owned(self._journal.run(), "journal"),
+            serve_health(settings.health.host, settings.health.port, self.parts),
+            asyncio.TaskGroup() as group,
+        ):
+            outgoing = [
+                group.create_task(relay.run()),
+                group.create_task(self._link("adapter publisher").run(self._publish)),
+            ]
+            incoming = [
+                group.create_task(self._link("adapter consumer", gate=self._journal.available).run(self._consume)),
+                group.create_task(recovery.run()),
+                *(group.create_task(source.run(answers)) for source in self._sources),
+            ]
+            await self._stopping.wait()
+            await self._wind_down(dispatcher, relay, incoming)
+            for task in outgoing:
+                task.cancel()
+
+    async def _wind_down(self, dispatcher: Dispatcher, relay: Relay, incoming: list[asyncio.Task[Any]]) -> None:
+        """Finish what runs within the grace time; what is left stays in the journal for the next worker."""
+        consuming, *fetching = incoming
+        for task in fetching:
+            task.cancel()
+        try:
+            async with asyncio.timeout(self._settings.pipeline.shutdown_grace):
+                # The consumers have seen the same signal: they cancel, drain and ack what has arrived.
+                await asyncio.wait([consuming], timeout=self._settings.pipeline.shutdown_grace / 2)
+                consuming.cancel()
+                await dispatcher.drain()
+                await relay.drain()
+        except TimeoutError:
+            log.warning("grace time is over: the rest stays in the journal")
+        await dispatcher.cancel()
+
+    def parts(self) -> Mapping[str, bool]:
+        """Tell which parts work now, for readiness."""
+        return {
+            "database": self._journal.available.is_set(),
+            "publisher": self._publisher.ready.is_set(),
+            **{f"queue {consumer.queue}": consumer.consuming.is_set() for consumer in self._consumers},
+            "running": not self._stopping.is_set(),
+        }
+
+    def _link(self, name: str, gate: asyncio.Event | None = None) -> Link:
+        return Link(self._address, name, expected=(JournalUnavailableError,), gate=gate)
+
+    def _address(self) -> BrokerAddress:
+        broker = self._settings.broker
+        return BrokerAddress(
+            host=broker.host,
+            port=broker.port,
+            vhost=broker.vhost,
+            user=broker.user,
+            password=broker.password,
+            context=broker.ssl_context(),
+            heartbeat=broker.heartbeat,
+        )
+
+    async def _publish(self, connection: Connection) -> None:
+        # The publisher outlives the consumers: it ends by cancellation, after the outbox is drained.
+        await self._publisher.run(connection, asyncio.Event())
+
+    async def _consume(self, connection: Connection) -> None:
+        """Declare what is missing, then consume every queue until asked to stop."""
+        await declare(connection, self._names, self._registry.services, EVENTS)
+        self._session += 1
+        async with asyncio.TaskGroup() as group:
+            for consumer in self._consumers:
+                session = f"{self._journal.worker}:{self._session}:{consumer.queue}"
+                group.create_task(consumer.run(connection, session, self._stopping))
+
+
+@asynccontextmanager
+async def _owned(coroutine: Any, name: str) -> AsyncIterator[None]:
+    """Run a coroutine for the length of a block; its failure ends the block."""
+    owner = asyncio.current_task()
+    task = asyncio.create_task(coroutine, name=name)
+    task.add_done_callback(lambda done: owner.cancel() if owner and not done.cancelled() else None)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
