@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import aiohttp
 from lxml import etree
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from adapter.xml.signature import Gost
 
 _Answer = TypeVar("_Answer", bound=BaseModel)
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 #: Content bytes of one request: base64 and JSON must fit the contract's 64 MiB.
 _MAX_REQUEST = 40 * 2**20
@@ -62,7 +64,7 @@ class KeyInfo:
 class SigningClient:
     """Signs and verifies through SIGN_SERVICE; concurrent calls share requests (natural batching, one line per token).
 
-    A caller waits at most for the requests before its own and its own, each at most ``timeout`` seconds.
+    A request ends within ``timeout`` seconds; a caller, with its wait for earlier requests, within three times that.
     """
 
     def __init__(  # noqa: PLR0913  — everything is given by the composition root, nothing read from the environment
@@ -84,6 +86,7 @@ class SigningClient:
         self._tokens = dict(tokens)
         self._trust = list(trust) or None
         self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._patience = 3 * timeout
         self._gost = gost or _engine()
         self._fingerprints: dict[str, str] = {}
         self._listings = 0
@@ -99,7 +102,7 @@ class SigningClient:
         Before returning, checks that the signature refers to that very Id, carries the certificate listed for
         ``key``, and is over that element's digest (the latter where a GOST engine is at hand). Raises SignerError.
         """
-        signed = await self._sign(wire.SignItem(kind="smev3-xml", key=key, content=xml))
+        signed = await self._sign("smev3-xml", key, xml)
         check = asyncio.to_thread if len(xml) > _INLINE_BYTES else _at_once
         certificate = await check(self._checked_xml, xml, signed)
         await self._must_be_listed(key, certificate)
@@ -114,7 +117,7 @@ class SigningClient:
 
         Raises SignerError.
         """
-        signed = await self._sign(wire.SignItem(kind="cms", key=key, content=data))
+        signed = await self._sign("cms", key, data)
         check = asyncio.to_thread if len(data) > _INLINE_BYTES else _at_once
         await self._must_be_listed(key, await check(self._checked_cms, data, signed))
         return signed
@@ -138,19 +141,17 @@ class SigningClient:
         """End running requests; whoever still waits gets a retryable SignerError. The session stays open."""
         await asyncio.gather(self._verifying.close(), *(line.close() for line in self._signing.values()))
 
-    async def _sign(self, item: wire.SignItem) -> bytes:
-        token = self._tokens.get(item.key)
+    async def _sign(self, kind: Literal["smev3-xml", "cms"], key: str, content: bytes) -> bytes:
+        token = self._tokens.get(key)
         if token is None:
-            raise SignerError(Code.SIGNATURE_REFUSED, f"Для ключа {item.key} не задан токен", retryable=False)
+            raise SignerError(Code.SIGNATURE_REFUSED, f"Для ключа {key} не задан токен", retryable=False)
         line = self._signing.get(token)
         if line is None:
             line = self._signing[token] = Line(
                 lambda items: self._send_sign(token, items), max_items=wire.MAX_ITEMS, max_bytes=_MAX_REQUEST
             )
-        try:
-            answer = await line.submit(item, len(item.content))
-        except ClosedError:
-            raise _unavailable("клиент остановлен") from None
+        item = wire.SignItem.model_construct(kind=kind, key=key, content=content)
+        answer = await self._through(line, item, len(content))
         if answer.error is not None:
             raise _refused(answer.error)
         if not answer.signature:
@@ -158,15 +159,22 @@ class SigningClient:
         return answer.signature
 
     async def _verify(self, item: wire.VerifyXmlItem | wire.VerifyCmsItem, size: int) -> list[SignatureVerdict]:
-        try:
-            answer = await self._verifying.submit(item, size)
-        except ClosedError:
-            raise _unavailable("клиент остановлен") from None
+        answer = await self._through(self._verifying, item, size)
         if answer.error is not None:
             raise _refused(answer.error)
         if answer.verdicts is None:
             raise _unavailable("ответ не по контракту")
         return [SignatureVerdict(**dict(verdict)) for verdict in answer.verdicts]
+
+    async def _through(self, line: Line[_Item, _Result], item: _Item, size: int) -> _Result:
+        """Return the line's result for ``item``, within the patience of one caller. Raises SignerError."""
+        try:
+            async with asyncio.timeout(self._patience):
+                return await line.submit(item, size)
+        except ClosedError:
+            raise _unavailable("клиент остановлен") from None
+        except TimeoutError:
+            raise _unavailable("нет ответа вовремя") from None
 
     async def _send_sign(self, token: str, items: Sequence[wire.SignItem]) -> Sequence[wire.SignedItem | Exception]:
         request = wire.SignRequest.model_construct(items=list(items))

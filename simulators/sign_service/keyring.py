@@ -67,9 +67,9 @@ class Keyring:
 
     def holder(self, token: str) -> ServedKey | None:
         """Return the key that ``token`` belongs to; every token is compared, in constant time."""
-        found = None
+        found, given = None, token.encode("utf-8", "surrogateescape")  # a header may hold any bytes
         for served in self.keys.values():
-            if hmac.compare_digest(served.token.encode(), token.encode()):
+            if hmac.compare_digest(served.token.encode(), given):
                 found = served
         return found
 

@@ -156,7 +156,7 @@ async def test_a_business_root_named_like_an_envelope_is_no_envelope(caller: _Ca
     assert _error(answer["items"][0]) == (403, "NOT_ALLOWED")
 
 
-@pytest.mark.parametrize("token", [None, "wrong", "", "тест"])
+@pytest.mark.parametrize("token", [None, "wrong", "", "тест", "\udcff"])
 @pytest.mark.parametrize("path", ["/v1/sign", "/v1/verify"])
 async def test_a_wrong_token_is_refused(caller: _Caller, path: str, token: str | None) -> None:
     status, answer = await caller.post(path, {"items": []}, key=None, token=token)

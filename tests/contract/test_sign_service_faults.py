@@ -158,6 +158,25 @@ async def test_a_service_that_does_not_answer_ends_at_the_timeout() -> None:
     assert (error.known, error.retryable) == (Code.SIGNATURE_UNAVAILABLE, True)
 
 
+async def test_a_crowd_before_a_service_that_does_not_answer_ends_at_its_patience() -> None:
+    never = asyncio.Event()
+
+    async def handler(_request: web.Request) -> web.Response:
+        await never.wait()
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handler)
+    async with serving(app) as url, make_session(timeout=5) as session:
+        client = SigningClient(url, session=session, tokens={"ov": _TOKEN}, timeout=0.2)
+        calls = asyncio.gather(
+            *(client.sign_xml(REQUEST, key="ov") for _ in range(2000)), return_exceptions=True
+        )  # 20 requests, two at a time, would take 2 seconds
+        ends = await asyncio.wait_for(calls, 1.5)
+        await client.close()
+    assert all(isinstance(end, SignerError) and end.retryable for end in ends)
+
+
 async def test_a_connection_cut_in_the_answer_is_retryable() -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Length": "1000"})

@@ -175,6 +175,22 @@ def test_an_intermediate_authority_is_an_anchor_of_its_own(gost: GostEngine) -> 
     assert not gost.chain(leaf.certificate_der, [root.certificate_der])
 
 
+def test_a_certificate_with_a_key_of_2001_is_still_read(gost: GostEngine, tmp_path: Path) -> None:
+    if b"gost" not in subprocess.run(["openssl", "engine", "gost"], capture_output=True, check=False).stdout:
+        pytest.skip("the openssl command does not find the engine in its own folder")
+    for command in (
+        "genpkey -engine gost -algorithm gost2001 -pkeyopt paramset:A -out k",
+        "req -engine gost -x509 -new -key k -md_gost94 -subj /CN=t -out c",
+    ):
+        run = ["openssl", *command.split()]
+        subprocess.run(run, cwd=tmp_path, check=True, capture_output=True, timeout=30)
+    certificate = pem.unarmor((tmp_path / "c").read_bytes())[2]
+    facts = read_certificate(certificate)
+    assert facts.algorithm == "GOST R 34.10-2001"
+    assert gost.verify(certificate, facts.signed, facts.signature)
+    assert not gost.verify(certificate, facts.signed + b" ", facts.signature)
+
+
 def test_threads_share_keys(gost: GostEngine, keys: Path, der: Callable[[str], bytes]) -> None:
     key = gost.load_key((keys / "ov.key.pem").read_bytes())
 
