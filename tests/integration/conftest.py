@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,11 +16,11 @@ import orjson
 import pytest
 
 from adapter import settings as configuration
-from adapter.worker import Worker
 from adapter.errors import FieldFault, InvalidCommandError
 from adapter.exchange import (
     Accepted,
     Answer,
+    AnswerKind,
     Call,
     Command,
     Intake,
@@ -30,6 +31,7 @@ from adapter.exchange import (
     Step,
 )
 from adapter.pipeline.ports import Registry
+from adapter.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -81,7 +83,7 @@ class ScriptedGateway:
     name: str = "scripted"
     repeat_rules: dict[str, Repeat] = field(default_factory=lambda: {"Send": Repeat.SAME_ID})
     id_lifetime: timedelta | None = None
-    script: Callable[[Prepared, int], Sent] = lambda prepared, earlier: Accepted(b"taken")
+    script: Callable[[Prepared, int], Sent] = lambda *_: Accepted(b"taken")
     prepared: list[Prepared] = field(default_factory=list)
     sent: asyncio.Queue[tuple[Prepared, int]] = field(default_factory=asyncio.Queue)
     hold: asyncio.Event = field(default_factory=asyncio.Event)
@@ -156,6 +158,16 @@ class Upstream:
     async def reply(self, seconds: float = 15) -> aio_pika.abc.AbstractIncomingMessage:
         return await asyncio.wait_for(self.replies.get(), seconds)
 
+    async def read(self, queue: str) -> aio_pika.abc.AbstractIncomingMessage:
+        """Return the next message of any queue."""
+        arrived: asyncio.Queue[aio_pika.abc.AbstractIncomingMessage] = asyncio.Queue()
+        source = await self.channel.get_queue(queue)
+        tag = await source.consume(arrived.put, no_ack=True)
+        try:
+            return await asyncio.wait_for(arrived.get(), 20)
+        finally:
+            await source.cancel(tag)
+
     async def ask(self, action: str, body: Any, **properties: Any) -> dict[str, Any]:
         properties.setdefault("message_id", str(uuid4()))
         await self.publish(action, body, **properties)
@@ -176,9 +188,13 @@ class House:
     environment: dict[str, str]
     task: asyncio.Task[None]
 
-    def answer(self, prepared: Prepared, content: Any, **more: Any) -> Answer:
-        from adapter.exchange import AnswerKind
+    async def eventually(self, question: str, *arguments: Any) -> None:
+        """Wait until the journal answers a question with true: the one place where a test has to look again."""
+        async with asyncio.timeout(20):
+            while not await self.database.fetchval(question, *arguments):  # noqa: ASYNC110 — a table gives no signal
+                await asyncio.sleep(0.02)
 
+    def answer(self, prepared: Prepared, content: Any, **more: Any) -> Answer:
         values = {"kind": AnswerKind.ANSWER, "key": str(uuid4())} | more
         body = orjson.dumps(content)
         return Answer(source="scripted", reference=prepared.gateway_id, raw=b"raw " + body, content=body, **values)
@@ -240,8 +256,6 @@ class HouseBuilder:
 
 
 def upstream_context(certificates: Certificates) -> Any:
-    import ssl
-
     pair = certificates.client("upstream")
     context = ssl.create_default_context(cafile=str(certificates.ca))
     context.load_cert_chain(str(pair.certificate), str(pair.key))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -10,7 +11,7 @@ import orjson
 import pytest
 
 from adapter.errors import AdapterError
-from adapter.exchange import AnswerKind, Event, Refused, Repeat, TryLater, Unanswered
+from adapter.exchange import Accepted, AnswerKind, Event, Prepared, Refused, Repeat, TryLater, Unanswered
 
 if TYPE_CHECKING:
     from tests.integration.conftest import House
@@ -20,11 +21,8 @@ async def state_of(house: House, message_id: str) -> str:
     return await house.database.fetchval("select state from exchanges where message_id = $1", message_id)
 
 
-async def until_state(house: House, message_id: str, *states: str) -> str:
-    async with asyncio.timeout(15):
-        while (state := await state_of(house, message_id)) not in states:
-            await asyncio.sleep(0.02)
-    return state
+async def until_state(house: House, message_id: str, state: str) -> None:
+    await house.eventually("select state = $2 from exchanges where message_id = $1", message_id, state)
 
 
 async def test_a_command_answered_by_its_service_comes_back_with_its_correlation_id(house: House) -> None:
@@ -44,10 +42,7 @@ async def test_a_command_without_correlation_id_is_answered_under_its_message_id
 
 async def test_a_command_without_reply_to_is_answered_on_the_actions_reply_queue(house: House) -> None:
     await house.upstream.publish("echo", 7, message_id="m-3", reply_to=None)
-    queue = await house.upstream.channel.get_queue(f"{house.environment['MQ_PREFIX']}echo.reply")
-    async with asyncio.timeout(15):
-        while (message := await queue.get(fail=False, no_ack=True)) is None:
-            await asyncio.sleep(0.02)
+    message = await house.upstream.read(f"{house.environment['MQ_PREFIX']}echo.reply")
     assert orjson.loads(message.body) == {"result": 7}
 
 
@@ -61,7 +56,7 @@ async def test_a_call_waits_for_its_answer_and_then_replies(house: House) -> Non
     kinds = [
         row["kind"]
         for row in await house.database.fetch(
-            "select p.kind from proof p join exchanges e on e.id = p.exchange_id where e.message_id = 'm-4' order by p.at"
+            "select kind from proof join exchanges e on e.id = exchange_id where e.message_id = 'm-4' order by at"
         )
     ]
     assert kinds == ["request", "accepted", "answer", "outcome"]
@@ -100,11 +95,10 @@ async def test_a_repeated_answer_is_confirmed_but_delivered_once(house: House) -
         await house.upstream.reply(0.5)
 
 
-async def test_an_answer_to_nothing_we_sent_is_journaled_and_confirmed_only_when_the_queue_is_ours(house: House) -> None:
+async def test_an_answer_to_nothing_we_sent_is_confirmed_only_when_the_queue_is_ours(
+    house: House,
+) -> None:
     await house.upstream.ask("echo", 1)
-    from adapter.exchange import Prepared
-    from datetime import UTC, datetime
-
     stranger = Prepared("Send", str(uuid4()), b"", datetime.now(UTC))
     assert await house.source.bring(house.answer(stranger, 1)) is True
     assert await house.source.bring(house.answer(stranger, 1, mine=False)) is False
@@ -139,10 +133,7 @@ async def test_a_status_is_an_event_and_the_command_stays_waiting(house: House) 
     await until_state(house, "m-9", "waiting")
     event = Event("smev3.request-status", {"status": "принят"})
     await house.source.bring(house.answer(prepared, 1, kind=AnswerKind.STATUS, event=event))
-    queue = await house.upstream.channel.get_queue(f"{house.environment['MQ_PREFIX']}smev3.request-status")
-    async with asyncio.timeout(15):
-        while (message := await queue.get(fail=False, no_ack=True)) is None:
-            await asyncio.sleep(0.02)
+    message = await house.upstream.read(f"{house.environment['MQ_PREFIX']}smev3.request-status")
     assert orjson.loads(message.body)["status"] == "принят"
     assert message.correlation_id == "c-9"
     assert await state_of(house, "m-9") == "waiting"
@@ -150,8 +141,6 @@ async def test_a_status_is_an_event_and_the_command_stays_waiting(house: House) 
 
 async def test_a_call_refused_for_now_is_sent_again_under_the_same_id_and_bytes(house: House) -> None:
     results: list[Any] = [TryLater(AdapterError("SMEV-600", "занято"), after=0.05)]
-    from adapter.exchange import Accepted
-
     house.gateway.script = lambda *_: results.pop() if results else Accepted(b"ok")
     await house.upstream.publish("call", 1, message_id="m-10")
     first, _ = await asyncio.wait_for(house.gateway.sent.get(), 10)
@@ -206,8 +195,6 @@ async def test_a_passed_deadline_is_answered_without_a_call(house: House) -> Non
 
 
 async def test_a_waiting_command_expires_and_its_late_answer_still_comes(house: House) -> None:
-    from datetime import UTC, datetime, timedelta
-
     deadline = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
     await house.upstream.publish("call", 1, message_id="m-14", headers={"x-deadline": deadline})
     prepared, _ = await asyncio.wait_for(house.gateway.sent.get(), 10)
@@ -233,33 +220,23 @@ async def test_a_dry_run_returns_what_would_be_sent_and_sends_nothing(house: Hou
 
 async def test_progress_is_told_by_events_when_asked_for(house: House) -> None:
     await house.upstream.publish("call", 1, message_id="m-16", headers={"x-progress": "true"})
-    queue = await house.upstream.channel.get_queue(f"{house.environment['MQ_PREFIX']}adapter.sent")
-    async with asyncio.timeout(15):
-        while (message := await queue.get(fail=False, no_ack=True)) is None:
-            await asyncio.sleep(0.02)
+    message = await house.upstream.read(f"{house.environment['MQ_PREFIX']}adapter.sent")
     assert orjson.loads(message.body)["message_id"] == "m-16"
 
 
 async def test_a_reply_that_no_queue_takes_is_parked_and_goes_out_when_its_queue_is_there(house: House) -> None:
     name = f"late.{uuid4().hex[:8]}"
     await house.upstream.publish("echo", "kept", message_id="m-17", reply_to=name)
-    async with asyncio.timeout(15):
-        while await house.database.fetchval("select count(*) from outbox where state = 'parked'") == 0:
-            await asyncio.sleep(0.02)
-    queue = await house.upstream.channel.declare_queue(name, auto_delete=True)
-    async with asyncio.timeout(20):
-        while (message := await queue.get(fail=False, no_ack=True)) is None:
-            await asyncio.sleep(0.05)
+    await house.eventually("select count(*) > 0 from outbox where state = 'parked'")
+    await house.upstream.channel.declare_queue(name, auto_delete=True)
+    message = await house.upstream.read(name)
     assert orjson.loads(message.body) == {"result": "kept"}
 
 
 async def test_a_reply_to_that_names_a_command_queue_is_refused_and_answered_elsewhere(house: House) -> None:
     prefix = house.environment["MQ_PREFIX"]
     await house.upstream.publish("echo", 1, message_id="m-18", reply_to=f"{prefix}echo")
-    queue = await house.upstream.channel.get_queue(f"{prefix}echo.reply")
-    async with asyncio.timeout(15):
-        while (message := await queue.get(fail=False, no_ack=True)) is None:
-            await asyncio.sleep(0.02)
+    message = await house.upstream.read(f"{prefix}echo.reply")
     fault = orjson.loads(message.body)["error"]["fields"][0]
     assert fault["path"] == "properties.reply_to"
 
