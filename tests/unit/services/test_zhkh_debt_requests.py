@@ -111,7 +111,7 @@ def test_a_broken_field_is_named_with_its_rule(path: str, value: object, at: str
 
 
 @pytest.mark.parametrize(
-    "code", [True, 1.0, " 1", "1 ", "+1", "-1", "", "1.0", "١", "1" * 11, 2**31, -(2**31) - 1, None, []]
+    "code", [True, 1.0, " 1", "1 ", "+1", "-1", "", "1.0", "١", "1" * 11, "00000000001", 2**31, -(2**31) - 1, None, []]
 )
 def test_a_document_type_is_a_number_or_digits_and_nothing_else(code: object) -> None:
     lenient = ZhkhDebtRequests(options=ZhkhOptions(check_nsi95=False))
@@ -123,6 +123,7 @@ def test_a_document_type_is_a_number_or_digits_and_nothing_else(code: object) ->
 def test_a_document_type_gives_the_same_xml_as_a_number_and_as_digits() -> None:
     as_number = SERVICE.start(command(spoiled(f"{APPLICANT}.document.type", 1))).content
     assert as_number == SERVICE.start(command(spoiled(f"{APPLICANT}.document.type", "1"))).content
+    assert as_number == SERVICE.start(command(spoiled(f"{APPLICANT}.document.type", "01"))).content
 
 
 @pytest.mark.parametrize("code", [23, "999", -5, 2**31 - 1, -(2**31)])
