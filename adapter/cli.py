@@ -47,8 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except AdapterError as error:
         print(f"{error.code}: {error.description}", file=sys.stderr)
-        for fault in error.fields:
-            print(f"  {fault.path}: {fault.rule}", file=sys.stderr)
+        for field in error.fields:
+            print(f"  {field.path}: {field.rule}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

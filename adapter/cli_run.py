@@ -17,6 +17,7 @@ from adapter.services.registry import known_actions, make_services
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from adapter.settings import Settings
 
@@ -61,7 +62,8 @@ def _run(_: argparse.Namespace) -> int:
     return 0
 
 
-def _loop_factory():  # noqa: ANN202 — a factory of whichever loop there is
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's factory where there is one."""
     try:
         import uvloop  # noqa: PLC0415 — not on every platform
     except ImportError:

@@ -82,6 +82,20 @@ async def declare(connection: Connection, names: Names, actions: Iterable[str], 
         await _bind(connection, f"{names.prefix}{event}", names.events, event)
 
 
+async def missing(connection: Connection, names: Names, actions: Iterable[str]) -> list[str]:
+    """Return the queues of ``actions`` that do not exist yet; changes nothing."""
+    wanted = [names.returned, *(queue for action in actions for queue in (names.command(action), names.reply(action)))]
+    absent = []
+    for queue in wanted:
+        channel = await open_channel(connection, wait=_WAIT)
+        try:
+            await channel.queue_declare(queue, passive=True, timeout=_WAIT)
+        except ChannelNotFoundEntity:
+            absent.append(queue)
+        await close_quietly(channel, _WAIT)
+    return absent
+
+
 async def _ensure_queue(connection: Connection, queue: str, arguments: Mapping[str, Any]) -> None:
     async def look(channel: Channel) -> None:
         await channel.queue_declare(queue, passive=True, timeout=_WAIT)

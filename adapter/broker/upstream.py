@@ -1,0 +1,59 @@
+"""The other side of the queue, for people: publish one command and wait for its reply, as an upstream system would."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import aio_pika
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from adapter.broker.connection import BrokerAddress
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamReply:
+    """A reply as it came: ``late`` tells that it follows an earlier one."""
+
+    body: bytes
+    message_id: str
+    correlation_id: str
+    late: bool
+
+
+async def ask(
+    address: BrokerAddress, queue: str, body: bytes, *, headers: Mapping[str, Any] | None = None, wait: float
+) -> UpstreamReply:
+    """Publish ``body`` to ``queue`` with a reply queue of our own and return the first reply within ``wait`` seconds.
+
+    Raises TimeoutError when none came, and aio-pika's errors when the broker refuses.
+    """
+    url = address.url("adapter send")
+    async with asyncio.timeout(wait):
+        async with await aio_pika.connect(url, ssl_context=address.context) as connection:
+            channel = await connection.channel(on_return_raises=True)
+            replies = await channel.declare_queue(exclusive=True)
+            arrived: asyncio.Queue[aio_pika.abc.AbstractIncomingMessage] = asyncio.Queue()
+            await replies.consume(arrived.put, no_ack=True)
+            message_id = str(uuid4())
+            message = aio_pika.Message(
+                body,
+                content_type="application/json",
+                delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+                message_id=message_id,
+                correlation_id=message_id,
+                reply_to=replies.name,
+                headers=dict(headers or {}),
+            )
+            await channel.default_exchange.publish(message, queue, mandatory=True, timeout=10)
+            reply = await arrived.get()
+            return UpstreamReply(
+                reply.body,
+                reply.message_id or "",
+                reply.correlation_id or "",
+                bool(reply.headers.get("x-adapter-late")),
+            )

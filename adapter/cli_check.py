@@ -1,0 +1,170 @@
+"""``adapter check``: the configuration and every connection, tested one by one and told in plain words."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import aiohttp
+import orjson
+
+from adapter import settings as configuration
+from adapter.broker.connection import BROKER_ERRORS, BrokerAddress, connect
+from adapter.broker.topology import Names, missing
+from adapter.errors import AdapterError
+from adapter.http import make_session
+from adapter.journal.journal import DATABASE_ERRORS, DatabaseAddress
+from adapter.journal.migrate import pending
+from adapter.services.registry import known_actions, make_services
+from adapter.signing.client import SigningClient
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Awaitable, Callable
+
+    from adapter.settings import Settings
+
+_PATIENCE = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: ``ok`` is ``None`` for a remark that fails nothing."""
+
+    name: str
+    ok: bool | None
+    sentence: str
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser("check", help="test the configuration and every connection")
+    parser.add_argument("--json", action="store_true", help="one JSON list for machines")
+    parser.set_defaults(run=_check)
+
+
+def _check(options: argparse.Namespace) -> int:
+    settings = configuration.load(os.environ, known_actions())
+    make_services(os.environ)
+    findings = asyncio.run(_look(settings, quiet=options.json))
+    if options.json:
+        print(orjson.dumps([asdict(finding) for finding in findings]).decode())
+    else:
+        print("\nconfiguration in effect:")
+        for line in configuration.describe(settings).splitlines():
+            print(f"  {line}")
+        failed = sum(finding.ok is False for finding in findings)
+        print(f"\n{failed} of {len(findings)} checks failed" if failed else "\neverything answers")
+    return 1 if any(finding.ok is False for finding in findings) else 0
+
+
+async def _look(settings: Settings, *, quiet: bool) -> list[Finding]:
+    findings = [Finding("configuration", ok=True, sentence="complete")]
+    findings += [Finding("configuration", ok=None, sentence=warning) for warning in settings.warnings]
+    for finding in findings:
+        _show(finding, quiet=quiet)
+    checks: list[tuple[str, Callable[[Settings], Awaitable[str]]]] = [
+        ("broker", _broker),
+        ("database", _database),
+        ("signing service", _signing),
+        ("СМЭВ3", _smev),
+        ("metrics", _metrics),
+    ]
+    for name, check in checks:
+        finding = await _try(name, check, settings)
+        _show(finding, quiet=quiet)
+        findings.append(finding)
+    return findings
+
+
+def _show(finding: Finding, *, quiet: bool) -> None:
+    if not quiet:
+        mark = {True: "ok  ", False: "FAIL", None: "note"}[finding.ok]
+        print(f"{mark}  {finding.name:<16} {finding.sentence}", flush=True)
+
+
+async def _try(name: str, check: Callable[[Settings], Awaitable[str]], settings: Settings) -> Finding:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            return Finding(name, ok=True, sentence=await check(settings))
+    except LookupError as error:
+        return Finding(name, ok=False, sentence=str(error))
+    except AdapterError as error:
+        return Finding(name, ok=False, sentence=f"{error.code}: {error.description}")
+    except (*BROKER_ERRORS, *DATABASE_ERRORS, aiohttp.ClientError) as error:
+        # Texts of these errors may hold values; their types say what happened.
+        return Finding(name, ok=False, sentence=f"cannot be reached: {type(error).__name__}")
+
+
+async def _broker(settings: Settings) -> str:
+    broker = settings.broker
+    address = BrokerAddress(
+        host=broker.host,
+        port=broker.port,
+        vhost=broker.vhost,
+        user=broker.user,
+        password=broker.password,
+        context=broker.ssl_context(),
+        heartbeat=broker.heartbeat,
+    )
+    async with connect(address, "adapter check") as connection:
+        absent = await missing(connection, Names(broker.prefix), settings.services.actions)
+    login = "certificate" if broker.external else "password"
+    queues = f"; to be created at start: {', '.join(absent)}" if absent else "; every queue is there"
+    return f"{broker.host}:{broker.port}, login by {login}, {'TLS' if broker.tls else 'NO TLS'}{queues}"
+
+
+async def _database(settings: Settings) -> str:
+    connection = await DatabaseAddress(settings.database.connect_arguments()).connect()
+    try:
+        lacking = await pending(connection)
+        version = connection.get_server_version()
+    finally:
+        await connection.close()
+    schema = f"{len(lacking)} migrations to apply at start" if lacking else "schema is up to date"
+    return f"PostgreSQL {version.major}.{version.minor}, {schema}"
+
+
+async def _signing(settings: Settings) -> str:
+    signing = settings.signing
+    if signing is None:
+        return "not needed by the served actions"
+    async with make_session(timeout=signing.timeout, ssl_context=signing.ssl_context()) as session:
+        client = SigningClient(signing.url, session=session, tokens=signing.tokens, timeout=signing.timeout)
+        try:
+            keys = {key.name: key for key in await client.certificates()}
+        finally:
+            await client.close()
+    wanted = [signing.key_ov, *([signing.key_sp] if signing.personal else [])]
+    lacking = [name for name in wanted if name not in keys]
+    if lacking:
+        raise LookupError(f"the service has no key {', '.join(lacking)}")
+    return ", ".join(f"{name}: {keys[name].algorithm} until {keys[name].not_after:%Y-%m-%d}" for name in wanted)
+
+
+async def _smev(settings: Settings) -> str:
+    smev = settings.smev
+    if smev is None:
+        return "not needed by the served actions"
+    async with (
+        make_session(timeout=min(smev.timeout, _PATIENCE)) as session,
+        session.get(smev.endpoint, allow_redirects=False) as response,
+    ):
+        return f"{smev.endpoint} answers (HTTP {response.status}), schema {smev.version}, node {smev.node_id}"
+
+
+async def _metrics(settings: Settings) -> str:
+    elastic = settings.elastic
+    if elastic is None:
+        return "off: ELASTIC_HOST is not set"
+    async with (
+        make_session(timeout=5, ssl_context=elastic.ssl_context()) as session,
+        session.get(elastic.url, auth=_login(elastic.user, elastic.password)) as response,
+    ):
+        return f"{elastic.url} answers (HTTP {response.status})"
+
+
+def _login(user: str | None, password: str | None) -> aiohttp.BasicAuth | None:
+    return aiohttp.BasicAuth(user, password or "") if user else None
