@@ -1,0 +1,39 @@
+"""How one simulator is set up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FIXTURES = Path(__file__).with_name("fixtures.json")
+
+
+def utc_now() -> datetime:
+    """Return the present moment, aware."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorConfig:
+    """``keys`` is a folder made by ``python -m simulators.keys``.
+
+    ``trust`` holds more anchors (PEM) beside the folder's authority. ``ack_timeout`` is how long a delivery waits for
+    its Ack before it returns to the head of the queue. ``answer_delay`` puts every answer off. ``multipart_empty``
+    answers an empty queue as multipart/related, like CXF does. ``waiting_limit`` bounds unacked answers: above it the
+    door says DestinationOverflow. ``clock`` returns aware moments.
+    """
+
+    keys: Path
+    trust: Path | None = None
+    fixtures: Path = FIXTURES
+    ack_timeout: timedelta = timedelta(minutes=15)
+    answer_delay: timedelta = timedelta(0)
+    require_personal_signature: bool = False
+    multipart_empty: bool = False
+    waiting_limit: int = 100_000
+    clock: Callable[[], datetime] = field(default=utc_now)
