@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+import trustme
 from aiohttp import web
 
 from adapter.metrics import ElasticMetrics, FinishedCommand, GatewayCall, Metrics, NoMetrics, open_metrics
-from adapter.settings import Elastic
+from adapter.settings import Elastic, Pem
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -100,21 +103,18 @@ class FakeElasticsearch:
 
 
 @asynccontextmanager
-async def serving(fake: FakeElasticsearch) -> AsyncIterator[Elastic]:
+async def serving(fake: FakeElasticsearch, tls: ssl.SSLContext | None = None) -> AsyncIterator[Elastic]:
     app = web.Application()
     app.router.add_put("/_bulk", fake.bulk)
-    app.router.add_post("/_bulk", fake.bulk)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
     try:
         yield Elastic(
             host="127.0.0.1",
-            port=port,
+            port=runner.addresses[0][1],
             prefix="test",
-            scheme="http",
+            scheme="https" if tls else "http",
             user="elastic",
             password="secret",
             ca=None,
@@ -187,6 +187,20 @@ async def test_requests_speak_the_compatible_media_type_and_log_in(
     assert headers["Content-Type"] == MEDIA.format("x-ndjson")
     assert headers["Accept"] == MEDIA.format("json")
     assert headers["Authorization"].startswith("Basic ")
+
+
+async def test_https_trusts_the_given_authority_alone(fake: FakeElasticsearch) -> None:
+    authority = trustme.CA()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    async with serving(fake, tls) as elastic:
+        for ca, expected in ((trustme.CA(), 0), (authority, 1)):
+            trusted = replace(elastic, ca=Pem.of(ca.cert_pem.bytes().decode()), user=None, password=None)
+            metrics = ElasticMetrics.connect(trusted, gather=0.0, pause=0.01)
+            metrics.command_finished(command())
+            await metrics.close()
+            assert (len(fake.documents), metrics.dropped) == (expected, 1 - expected)
+    assert "Authorization" not in fake.requests[0].headers
 
 
 async def test_many_documents_go_in_few_requests(fake: FakeElasticsearch, elastic: Elastic) -> None:
