@@ -55,10 +55,10 @@ def find(package: str, pattern: str) -> Path | None:
 
 
 @contextmanager
-def exclusive() -> Iterator[None]:
-    """Let one set-up at a time touch ``.local``: two terminals may run ``make`` at once."""
+def exclusive(what: str = "setup") -> Iterator[None]:
+    """Let one process at a time do ``what`` in ``.local``: two terminals may run ``make`` at once."""
     LOCAL.mkdir(exist_ok=True)
-    with (LOCAL / "setup.lock").open("w") as lock:
+    with (LOCAL / f"{what}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

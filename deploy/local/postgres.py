@@ -82,13 +82,18 @@ class LocalPostgres:
     host = "127.0.0.1"
     user = SUPERUSER
 
-    def __init__(self, state_dir: Path, *, quiet: bool = False) -> None:
-        """Prepare names and paths; nothing is started or written yet."""
+    def __init__(
+        self, state_dir: Path, *, log_dir: Path | None = None, run_dir: Path | None = None, quiet: bool = False
+    ) -> None:
+        """Prepare names and paths; nothing is started or written yet.
+
+        Log and pid file go below ``state_dir`` unless ``log_dir`` and ``run_dir`` say otherwise.
+        """
         self.state_dir = state_dir.resolve()
         self.quiet = quiet
-        self.log = self.state_dir / "postgres.log"
+        self.log = (log_dir or self.state_dir) / "postgres.log"
         self._account = Account.choose()
-        self._server = OwnedProcess("postgres", self.state_dir / "postgres.pid")
+        self._server = OwnedProcess("postgres", (run_dir or self.state_dir) / "postgres.pid")
         self._programs: Path | None = None
         self._home: Path | None = None
 

@@ -6,6 +6,7 @@ the pid together with the start time the kernel keeps (proc(5), ``/proc/PID/stat
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import random
@@ -142,6 +143,19 @@ def accepts(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def get(port: int, path: str) -> tuple[int, bytes]:
+    """Return status and body of a GET on loopback, past any proxy of the environment; (0, b"") without an answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    except (OSError, http.client.HTTPException):
+        return 0, b""
+    finally:
+        connection.close()
 
 
 def remembered_ports(file: Path, names: Sequence[str]) -> dict[str, int]:

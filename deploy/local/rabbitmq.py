@@ -78,15 +78,27 @@ class LocalRabbit:
 
     host = "localhost"
 
-    def __init__(self, state_dir: Path, certs: Certificates, *, quiet: bool = False) -> None:
-        """Prepare names and paths; nothing is started or written yet."""
+    def __init__(
+        self,
+        state_dir: Path,
+        certs: Certificates,
+        *,
+        log_dir: Path | None = None,
+        run_dir: Path | None = None,
+        quiet: bool = False,
+    ) -> None:
+        """Prepare names and paths; nothing is started or written yet.
+
+        Logs and pid files go below ``state_dir`` unless ``log_dir`` and ``run_dir`` say otherwise.
+        """
         self.state_dir = state_dir.resolve()
         self.certs = certs
         self.quiet = quiet
         self.node = f"rabbit-{hashlib.sha256(str(self.state_dir).encode()).hexdigest()[:10]}@localhost"
-        self.log = self.state_dir / "log/rabbitmq.log"
-        self._broker = OwnedProcess("rabbitmq", self.state_dir / "rabbitmq.pid")
-        self._epmd = OwnedProcess("epmd", self.state_dir / "epmd.pid")
+        self.log = (log_dir or self.state_dir / "log").resolve() / "rabbitmq.log"
+        pids = run_dir or self.state_dir
+        self._broker = OwnedProcess("rabbitmq", pids / "rabbitmq.pid")
+        self._epmd = OwnedProcess("epmd", pids / "rabbitmq-epmd.pid")
         self._ports: dict[str, int] = {}
         self._found: Programs | None = None
 
@@ -215,7 +227,7 @@ class LocalRabbit:
         """Choose ports and write everything the node reads."""
         home = self.state_dir / "home"
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.log.parent.mkdir(exist_ok=True)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
         names = ("amqps", "distribution", "epmd", *(f"ctl{number}" for number in range(4)))
         self._ports = remembered_ports(self.state_dir / "ports.json", names)
         cookie = home / ".erlang.cookie"
@@ -280,7 +292,7 @@ class LocalRabbit:
             HOME=str(state / "home"),
             RABBITMQ_NODENAME=self.node,
             RABBITMQ_MNESIA_BASE=str(state / "data"),
-            RABBITMQ_LOG_BASE=str(state / "log"),
+            RABBITMQ_LOG_BASE=str(self.log.parent),
             RABBITMQ_PID_FILE=str(state / "rabbitmq.own.pid"),
             RABBITMQ_CONFIG_FILE=str(state / "rabbitmq"),
             RABBITMQ_CONF_ENV_FILE=str(state / "env.conf"),
@@ -303,7 +315,7 @@ class LocalRabbit:
 
     def _spawn(self) -> None:
         environment = self._environment()
-        output = self.state_dir / "log/start.log"
+        output = self.log.with_name("rabbitmq-start.log")
         epmd = (str(self._programs.epmd), "-port", environment["ERL_EPMD_PORT"], "-address", "127.0.0.1")
         self._epmd.spawn(epmd, env=environment, log=output)
         wait_until(lambda: accepts(self._port("epmd")), 10)

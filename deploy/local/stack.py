@@ -1,0 +1,279 @@
+"""The whole stack as private processes: ``python -m deploy.local.stack up|down|status|demo``.
+
+Broker, database, signing service, СМЭВ3 simulator and adapter are processes of their own on loopback; logs are in
+``.local/log``, pid files in ``.local/run``, data in ``.local/state``. Where there is no apt but a docker engine, the
+same stack comes from docker-compose.yml.
+"""
+
+from __future__ import annotations
+
+import http
+import json
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+from deploy.local import compose, debian
+from deploy.local.certificates import Certificates
+from deploy.local.console import StepError, paint, say, step
+from deploy.local.postgres import LocalPostgres
+from deploy.local.processes import clean_environment, get, remembered_ports
+from deploy.local.program import Places, Program
+from deploy.local.rabbitmq import LocalRabbit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+DATABASE = "adapter"
+UPSTREAM_ENV = debian.LOCAL / "upstream.env"
+#: Outgoing variables that a checked-out project may want to add to the adapter of this stack.
+PASSED_ON = ("LOG_LEVEL", "LOG_FORMAT")
+
+
+class Stack:
+    """Everything between an upstream system's queue and a simulated ГИС ЖКХ."""
+
+    def __init__(self, local: Path = debian.LOCAL) -> None:
+        """``local`` holds all state; nothing is started yet."""
+        self.places = Places(local)
+        log, run = self.places.log, self.places.run
+        self.certificates = self.places.state / "certificates"
+        self.keys = local / "keys"
+        self.postgres = LocalPostgres(self.places.state / "postgres", log_dir=log, run_dir=run)
+        self.signing = Program("sign-service", "Signing service", self.places)
+        self.simulator = Program("smev3-simulator", "СМЭВ3 simulator with ГИС ЖКХ", self.places)
+        self.adapter = Program("adapter", "Adapter", self.places)
+        self._rabbit: LocalRabbit | None = None
+
+    @property
+    def rabbit(self) -> LocalRabbit:
+        """The broker; its certificates are made when they are first needed."""
+        if self._rabbit is None:
+            certificates = Certificates(self.certificates)
+            places = self.places
+            self._rabbit = LocalRabbit(places.state / "rabbitmq", certificates, log_dir=places.log, run_dir=places.run)
+        return self._rabbit
+
+    @property
+    def complete(self) -> bool:
+        """Whether every part is running."""
+        return UPSTREAM_ENV.exists() and all(running for _, running in self.parts())
+
+    def parts(self) -> list[tuple[str, bool]]:
+        """Return every part's title and whether it runs."""
+        programs = (self.signing, self.simulator, self.adapter)
+        made = (self.certificates / "ca.crt.pem").exists()
+        return [
+            ("RabbitMQ", made and self.rabbit.running),
+            ("PostgreSQL", self.postgres.running),
+            *((program.title, program.running) for program in programs),
+        ]
+
+    def up(self) -> None:
+        """Start what does not run; return when the adapter consumes every action. Cleans up after a failure."""
+        before = {title for title, running in self.parts() if running}
+        try:
+            self._start()
+        except BaseException:
+            if not before:
+                say(f"  {paint('Stopping what was started.', 'dim')}")
+                self.down()
+            raise
+
+    def down(self) -> list[str]:
+        """Stop everything this stack started, the adapter first; return the titles of what ran."""
+        stopped = [title for title, running in self.parts() if running]
+        UPSTREAM_ENV.unlink(missing_ok=True)
+        for program in (self.adapter, self.simulator, self.signing):
+            program.stop()
+        if (self.certificates / "ca.crt.pem").exists():
+            self.rabbit.stop()
+        self.postgres.stop()
+        return stopped
+
+    def _start(self) -> None:
+        for folder in (self.places.state, self.places.log, self.places.run):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._make_keys()
+        self.rabbit.start()
+        self.postgres.start()
+        if not self.postgres.has_database(DATABASE):
+            self.postgres.create_database(DATABASE)
+        ports = self._ports()
+        sign_url = self._serve(self.signing, "simulators.sign_service", ports["sign"])
+        simulator_url = self._serve(self.simulator, "simulators.smev3", ports["smev3"])
+        environment = self._adapter_environment(sign_url, simulator_url, ports["health"])
+        self.adapter.start(
+            [str(debian.PROJECT / ".venv/bin/adapter"), "run"],
+            lambda: _missing(ports["health"]),
+            "consumes every action",
+            environment,
+        )
+        self._write_upstream(simulator_url)
+
+    def _make_keys(self) -> None:
+        with step("Certificates and signing keys") as running:
+            for client in ("adapter", "upstream"):
+                self.rabbit.certs.client(client)
+            made = subprocess.run(
+                [sys.executable, "-m", "simulators.keys", str(self.keys)],
+                cwd=debian.PROJECT,
+                env=clean_environment(),
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+            if made.returncode != 0:
+                raise StepError(f"The signing keys could not be made: {(made.stderr or made.stdout).strip()}")
+            running.result = str(self.keys.relative_to(debian.PROJECT))
+
+    def _ports(self) -> dict[str, int]:
+        """Return the ports of our programs; those in use by the programs themselves stay."""
+        file = self.places.state / "ports.json"
+        names = {"sign": self.signing, "smev3": self.simulator, "health": self.adapter}
+        kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        free = remembered_ports(file, [name for name, program in names.items() if not program.running])
+        return kept | free
+
+    def _serve(self, program: Program, module: str, port: int) -> str:
+        """Start a simulator and return the URL it announced."""
+        url = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", module, "--port", str(port), "--keys", str(self.keys)]
+        program.start(command, lambda: "" if get(port, "/")[0] else "starting", url)
+        return url
+
+    def _adapter_environment(self, sign_url: str, simulator_url: str, health_port: int) -> dict[str, str]:
+        pair = self.rabbit.certs.client("adapter")
+        tokens = json.loads((self.keys / "tokens.json").read_text(encoding="utf-8"))
+        return {
+            "CA_CERT": str(self.rabbit.certs.ca),
+            "CLIENT_CERT": str(pair.certificate),
+            "CLIENT_KEY": str(pair.key),
+            "MQ_HOST": self.rabbit.host,
+            "MQ_PORT": str(self.rabbit.port),
+            "SMEV_SERVICE": f"{simulator_url}/smev/v1.2/ws",
+            "SMEV_TRUST": str(self.keys / "ca.crt.pem"),
+            "SMEV_POLL_MAX": "1",
+            "USE_PERSONAL_SIGNATURE": "true",
+            "SIGN_SERVICE": sign_url,
+            "SIGN_TOKEN_OV": tokens["ov"],
+            "SIGN_TOKEN_SP": tokens["sp"],
+            "DATABASE_HOST": self.postgres.host,
+            "DATABASE_PORT": str(self.postgres.port),
+            "DATABASE_NAME": DATABASE,
+            "DATABASE_USER": self.postgres.user,
+            "DATABASE_PASS": self.postgres.password,
+            "HEALTH_PORT": str(health_port),
+            "SERVICES": "*",
+        } | {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+
+    def _write_upstream(self, simulator_url: str) -> None:
+        pair = self.rabbit.certs.client("upstream")
+        write_upstream(
+            {
+                "MQ_HOST": self.rabbit.host,
+                "MQ_PORT": str(self.rabbit.port),
+                "CA_CERT": str(self.rabbit.certs.ca),
+                "CLIENT_CERT": str(pair.certificate),
+                "CLIENT_KEY": str(pair.key),
+                "SIM_SMEV_URL": simulator_url,
+            }
+        )
+
+
+def write_upstream(variables: Mapping[str, str]) -> None:
+    """Write what an upstream system needs to reach the stack, as KEY=VALUE lines."""
+    UPSTREAM_ENV.write_text("".join(f"{name}={value}\n" for name, value in variables.items()), encoding="utf-8")
+
+
+def read_upstream() -> dict[str, str]:
+    """Read what :func:`write_upstream` wrote."""
+    lines = UPSTREAM_ENV.read_text(encoding="utf-8").splitlines()
+    return {name: value for name, _, value in (line.partition("=") for line in lines)}
+
+
+def _missing(port: int) -> str:
+    """Return what the adapter is still waiting for; nothing when it is ready."""
+    status, body = get(port, "/readyz")
+    if status == http.HTTPStatus.OK:
+        return ""
+    try:
+        failing = json.loads(body).get("failing", [])
+    except (ValueError, AttributeError):
+        return "starting"
+    return f"waiting for {', '.join(map(str, failing))}"
+
+
+def _use_docker() -> bool:
+    """Use docker only where Debian's package manager is not there to give us a broker of our own."""
+    private = shutil.which("apt-get") is not None or debian.find(
+        "rabbitmq-server", "usr/lib/rabbitmq/bin/rabbitmq-server"
+    )
+    return not private and compose.available()
+
+
+def _up() -> int:
+    if _use_docker():
+        write_upstream(compose.up())
+    else:
+        Stack().up()
+    say(f"\n{paint('The stack is up.', 'green')} An upstream system connects with .local/upstream.env; stop: make down")
+    return 0
+
+
+def _down() -> int:
+    if compose.owned():
+        compose.down()
+        UPSTREAM_ENV.unlink(missing_ok=True)
+        return 0
+    stopped = Stack().down()
+    say(f"Stopped: {', '.join(stopped)}." if stopped else "Nothing of ours was running.")
+    return 0
+
+
+def _status() -> int:
+    stack = Stack()
+    for title, running in stack.parts():
+        say(f"  {title:<30} {paint('running', 'green') if running else paint('down', 'dim')}")
+    return 0 if stack.complete else 1
+
+
+def _demo() -> int:
+    from deploy.local import demo  # noqa: PLC0415  — needs the adapter's packages, which up and down do not
+
+    stack = Stack()
+    was_up = compose.owned() or stack.complete
+    _up()
+    try:
+        return demo.main(read_upstream())
+    finally:
+        if was_up:
+            say("The stack was up before and stays up.")
+        else:
+            _down()
+
+
+def main() -> int:
+    """Run one command; every failure is a sentence."""
+    commands = {"up": _up, "down": _down, "status": _status, "demo": _demo}
+    if len(sys.argv) != 2 or sys.argv[1] not in commands:
+        say(f"usage: python -m deploy.local.stack {'|'.join(commands)}")
+        return 2
+    try:
+        with nullcontext() if sys.argv[1] == "status" else debian.exclusive("stack"):
+            return commands[sys.argv[1]]()
+    except StepError as fault:
+        say(f"\n{paint('Stopped.', 'red')} {fault}")
+        return 1
+    except KeyboardInterrupt:
+        say("\nInterrupted.")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
