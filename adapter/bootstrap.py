@@ -54,8 +54,10 @@ async def open_gateways(
         poll_max=smev.poll_max,
         test_message=smev.test_message,
     )
-    gateway = Smev3Gateway(options, session=smev_session, signer=signer, observe=observer.gateway_call)
     source = Smev3Source(options, session=smev_session, signer=signer, observe=observer.gateway_call)
+    gateway = Smev3Gateway(
+        options, session=smev_session, signer=signer, observe=observer.gateway_call, on_accepted=source.nudge
+    )
     return Registry(services, {gateway.name: gateway}), [source]
 
 

@@ -21,6 +21,7 @@ _COMMANDS: Final = {
     "check": ("adapter.cli_check", "test the configuration and every connection"),
     "send": ("adapter.cli_send", "publish a command as an upstream system would, and wait for its reply"),
     "render": ("adapter.cli_render", "print the XML of a command without sending anything"),
+    "docs": ("adapter.cli_docs", "print the generated documents"),
     "smev3": ("adapter.cli_smev3", "transform and verify СМЭВ3 messages without any service"),
     "sign-service": ("adapter.cli_sign_service", "the reference signing service, for development"),
 }

@@ -43,13 +43,13 @@ class MetricsObserver:
     def gateway_call(self, operation: str, outcome: str, seconds: float, bytes_out: int, bytes_in: int) -> None:
         """Make the document of a gateway call; the exchange is the one bound to the running task, if any."""
         bound = structlog.contextvars.get_contextvars()
-        answered = outcome in ("ok", "empty")
+        known = outcome in ("ok", "empty", "cancelled")
         self._metrics.gateway_call(
             GatewayCall(
                 gateway="smev3",
                 operation=operation,
-                outcome=outcome if answered else "failed",
-                code=None if answered else outcome,
+                outcome=outcome if known else "failed",
+                code=None if known else outcome,
                 seconds=seconds,
                 sent_bytes=bytes_out,
                 received_bytes=bytes_in,

@@ -39,9 +39,9 @@ WORDS = frozenset(
     {
         "action", "actions", "attempt", "cause", "certificate", "channel", "code", "component", "contour",
         "endpoint", "error", "event", "exchange", "fault", "faults", "format", "gateway", "host", "index", "kind",
-        "logger", "metric", "migration", "mode", "node_id", "operation", "outcome", "phase", "queue", "reason",
+        "link", "logger", "metric", "migration", "mode", "node_id", "operation", "outcome", "phase", "queue", "reason",
         "rule", "schema", "service", "sign_key", "signal", "source", "sqlstate", "state", "status", "step", "task",
-        "transport", "variable", "version", "warning", "where",
+        "transport", "variable", "verdict", "version", "warning", "where",
     }
 )  # fmt: skip
 #: Set by our own processors after everything a caller may have given; pass as they are.

@@ -79,7 +79,7 @@ class Worker:
         connection = await DatabaseAddress(self._settings.database.connect_arguments()).connect()
         try:
             for migration in await migrate(connection, phases=("pre",)):
-                log.info("migration applied", number=migration.number, name=migration.name)
+                log.info("migration applied", migration=f"{migration.number:04} {migration.name}")
         finally:
             await connection.close()
         await self._journal.take_lease()
