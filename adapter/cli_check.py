@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 import orjson
@@ -15,8 +15,9 @@ from adapter.broker.connection import BROKER_ERRORS, BrokerAddress, connect
 from adapter.broker.topology import Names, missing
 from adapter.errors import AdapterError
 from adapter.http import make_session
-from adapter.journal.journal import DATABASE_ERRORS, DatabaseAddress
+from adapter.journal.journal import DatabaseAddress
 from adapter.journal.migrate import pending
+from adapter.journal.writer import DATABASE_ERRORS
 from adapter.services.registry import known_actions, make_services
 from adapter.signing.client import SigningClient
 
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
     from adapter.settings import Settings
 
-_PATIENCE = 15.0
+_PATIENCE: Final = 15.0
+_UNREACHABLE: Final[tuple[type[Exception], ...]] = (*BROKER_ERRORS, *DATABASE_ERRORS, aiohttp.ClientError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ async def _try(name: str, check: Callable[[Settings], Awaitable[str]], settings:
         return Finding(name, ok=False, sentence=str(error))
     except AdapterError as error:
         return Finding(name, ok=False, sentence=f"{error.code}: {error.description}")
-    except (*BROKER_ERRORS, *DATABASE_ERRORS, aiohttp.ClientError) as error:
+    except _UNREACHABLE as error:
         # Texts of these errors may hold values; their types say what happened.
         return Finding(name, ok=False, sentence=f"cannot be reached: {type(error).__name__}")
 

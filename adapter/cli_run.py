@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from adapter import settings as configuration
-from adapter.journal.journal import DATABASE_ERRORS, DatabaseAddress
+from adapter.journal.journal import DatabaseAddress
 from adapter.journal.migrate import MigrationError, migrate
+from adapter.journal.writer import DATABASE_ERRORS
 from adapter.log import configure, register_secret, take_over_last_words
 from adapter.services.registry import known_actions, make_services
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from adapter.settings import Settings
+
+_NOT_MIGRATED: tuple[type[Exception], ...] = (*DATABASE_ERRORS, MigrationError)
 
 log = structlog.get_logger(__name__)
 
@@ -87,7 +90,7 @@ def _migrate(options: argparse.Namespace) -> int:
 
     try:
         asyncio.run(apply())
-    except (*DATABASE_ERRORS, MigrationError) as error:
+    except _NOT_MIGRATED as error:
         reason = str(error) if isinstance(error, MigrationError) else type(error).__name__
         print(f"the database was not migrated: {reason}", file=sys.stderr)
         return 1

@@ -31,7 +31,7 @@ from adapter.pipeline.schemas import Schemas
 from adapter.web.health import serve_health
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 
     from adapter.exchange import Source
     from adapter.pipeline.ports import Observer, Registry
@@ -112,7 +112,7 @@ class Worker:
         queues = [*(self._names.command(action) for action in actions), self._names.returned]
         self._consumers = [QueueConsumer(queue, intake, prefetch=settings.broker.prefetch) for queue in queues]
         async with (
-            _owned(self._journal.run(), "journal"),
+            _kept(self._journal.run()),
             serve_health(settings.health.host, settings.health.port, self.parts),
             asyncio.TaskGroup() as group,
         ):
@@ -185,13 +185,9 @@ class Worker:
 
 
 @asynccontextmanager
-async def _owned(coroutine: Any, name: str) -> AsyncIterator[None]:
-    """Run a coroutine for the length of a block; its failure ends the block."""
-    owner = asyncio.current_task()
-    task = asyncio.create_task(coroutine, name=name)
-    task.add_done_callback(lambda done: owner.cancel() if owner and not done.cancelled() else None)
-    try:
+async def _kept(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Keep ``work`` running for the length of a block and a little longer; its failure ends the block."""
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(work)
         yield
-    finally:
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)

@@ -13,7 +13,7 @@ import structlog
 
 from adapter.journal.records import Exchange, OutboxRow, read_exchange, read_outbox
 from adapter.journal.statements import sql
-from adapter.journal.writer import JournalUnavailableError, Writer
+from adapter.journal.writer import DATABASE_ERRORS, JournalUnavailableError, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,8 +25,6 @@ log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
 
 _COMMAND_TIMEOUT: Final = 15.0
-#: What a database that went away raises.
-DATABASE_ERRORS: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)

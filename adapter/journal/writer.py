@@ -25,6 +25,16 @@ _GATHER: Final = 0.003
 _MOST: Final = 512
 _PAUSES: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _TIMEOUT: Final = 20.0
+#: What a database that went away raises; asyncpg reports a connection lost between two steps as its own internal error.
+DATABASE_ERRORS: Final[tuple[type[Exception], ...]] = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+#: What may also be the fault of one row.
+_MAYBE_THE_ROW: Final[tuple[type[Exception], ...]] = (*DATABASE_ERRORS, UnicodeError, ValueError, OverflowError)
 
 
 class JournalUnavailableError(Exception):
@@ -68,7 +78,7 @@ class Writer:
             while True:
                 try:
                     connection = await self._connect()
-                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+                except DATABASE_ERRORS as error:
                     self._fail_waiting()
                     pause = _PAUSES[min(failures, len(_PAUSES) - 1)]
                     failures += 1
@@ -100,7 +110,7 @@ class Writer:
             try:
                 async with asyncio.timeout(_TIMEOUT):
                     await self._commit(connection, batch)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except DATABASE_ERRORS as error:
                 log.warning("journal lost its connection", error=type(error).__name__)
                 _fail(batch)
                 return
@@ -113,7 +123,7 @@ class Writer:
     ) -> None:
         try:
             results = await self._apply(connection, [operation for operation, _ in batch])
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, UnicodeError, ValueError, OverflowError) as error:
+        except _MAYBE_THE_ROW as error:
             state = _refusal(error)
             if state is None:
                 raise
@@ -162,9 +172,9 @@ def _refusal(error: Exception) -> str | None:
     if isinstance(error, asyncpg.PostgresError):
         state = str(getattr(error, "sqlstate", "") or "")
         return state if state[:2] in ("22", "23") else None
-    if isinstance(error, asyncpg.InterfaceError) and not isinstance(error, asyncpg.DataError):
-        return None
-    return "22021"
+    if isinstance(error, UnicodeError | ValueError | OverflowError):
+        return "22021"
+    return None
 
 
 def _fail(batch: Sequence[tuple[Operation[Any], asyncio.Future[Any]]]) -> None:

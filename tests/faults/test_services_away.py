@@ -1,0 +1,88 @@
+"""Broker and database die under the worker: it pauses, comes back alone, and loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import asyncpg
+import orjson
+import pytest
+
+if TYPE_CHECKING:
+    from adapter.worker import Worker
+    from deploy.local.postgres import LocalPostgres
+    from deploy.local.rabbitmq import LocalRabbit
+    from tests.conftest import Database
+    from tests.integration.conftest import HouseBuilder, Upstream
+
+
+async def readiness(worker: Worker, part: str, *, works: bool) -> None:
+    async with asyncio.timeout(60):
+        while worker.parts().get(part) is not works:  # noqa: ASYNC110 — readiness is a question
+            await asyncio.sleep(0.05)
+
+
+async def results(upstream: Upstream, count: int) -> list[int]:
+    return sorted([orjson.loads((await upstream.reply(60)).body)["result"] for _ in range(count)])
+
+
+async def distinct_results(upstream: Upstream, seen: set[int], count: int) -> set[int]:
+    found = set(seen)
+    while len(found) < count:
+        found.add(orjson.loads((await upstream.reply(60)).body)["result"])
+    return found
+
+
+async def test_commands_published_while_the_database_is_away_are_answered_when_it_is_back(
+    builder: HouseBuilder, postgres: LocalPostgres
+) -> None:
+    async with builder.worker() as (worker, *_), builder.upstream() as upstream:
+        await upstream.ask("echo", -1)
+        postgres.kill()
+        await readiness(worker, "database", works=False)
+        for number in range(20):
+            await upstream.publish("echo", number, message_id=f"n-{number}")
+        postgres.start()
+        await readiness(worker, "database", works=True)
+        # The first reply may come again under its id: its mark may have been lost.
+        assert await distinct_results(upstream, {-1}, 21) == set(range(-1, 20))
+
+
+async def test_every_backend_terminated_in_the_middle_of_a_load_costs_no_reply(
+    builder: HouseBuilder, database: Database, postgres: LocalPostgres
+) -> None:
+    admin = await asyncpg.connect(
+        host=database.host, port=database.port, user=database.user, password=database.password, database="postgres"
+    )
+    async with builder.worker(), builder.upstream() as upstream:
+        publishing = asyncio.gather(*(upstream.publish("echo", n, message_id=f"b-{n}") for n in range(300)))
+        first = orjson.loads((await upstream.reply()).body)["result"]
+        await admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'adapter'")
+        await publishing
+        # A reply whose mark was lost goes out again under its id, so copies are counted apart.
+        assert {first} | await distinct_results(upstream, {first}, 300) == set(range(300))
+    await admin.close()
+
+
+async def test_a_killed_broker_comes_back_and_the_worker_with_it(builder: HouseBuilder, rabbit: LocalRabbit) -> None:
+    async with builder.worker() as (worker, *_):
+        async with builder.upstream() as upstream:
+            await upstream.ask("echo", 1)
+        rabbit.kill()
+        await readiness(worker, "publisher", works=False)
+        rabbit.start()
+        await readiness(worker, "publisher", works=True)
+        await readiness(worker, f"queue {builder.environment['MQ_PREFIX']}echo", works=True)
+        async with builder.upstream() as upstream:
+            assert await upstream.ask("echo", 2) == {"result": 2}
+
+
+@pytest.mark.parametrize("action", ["echo"])
+async def test_a_stopped_worker_leaves_nothing_behind_and_a_new_one_goes_on(builder: HouseBuilder, action: str) -> None:
+    async with builder.upstream() as upstream:
+        async with builder.worker():
+            for number in range(50):
+                await upstream.publish(action, number, message_id=f"s-{number}")
+        async with builder.worker():
+            assert await results(upstream, 50) == list(range(50))

@@ -1,0 +1,132 @@
+"""Rows of workers that are gone: taken over once, finished by what the journal says of them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+import orjson
+
+from adapter.broker.codec import write_properties
+from adapter.exchange import Repeat
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import House
+
+
+async def leave_behind(house: House, action: str, state: str, *, request: bytes | None = None, **more: Any) -> UUID:
+    """Journal a row as a worker would have left it that died a moment later."""
+    body = b'{"left": "behind"}'
+    row = {
+        "id": uuid4(),
+        "action": action,
+        "source": f"{house.environment['MQ_PREFIX']}{action}",
+        "state": state,
+        "deadline": datetime.now(UTC) + timedelta(minutes=5),
+        "body": body,
+        "body_sha256": hashlib.sha256(body).digest(),
+        "body_size": len(body),
+        "properties": write_properties(
+            message_id=b"left", message_type=b"t", reply_to=house.upstream.queue.name.encode()
+        ),
+        "fingerprint": b"f",
+        "owner": uuid4(),
+    } | more
+    if request is not None:
+        await house.database.execute(
+            "insert into proof (exchange_id, kind, message_id, data, meta) values ($1, 'request', $2, $3, '{}')",
+            row["id"],
+            row["gateway_id"],
+            request,
+        )
+    names = ", ".join(row)
+    places = ", ".join(f"${n}" for n in range(1, len(row) + 1))
+    await house.database.execute(f"insert into exchanges ({names}) values ({places})", *row.values())  # noqa: S608
+    return row["id"]
+
+
+def submitted(**more: Any) -> dict[str, Any]:
+    ids = {"gateway": "scripted", "operation": "Send", "gateway_id": str(uuid4()), "attempts": 1}
+    return ids | {"minted_at": datetime.now(UTC)} | more
+
+
+async def test_a_received_command_of_a_dead_worker_is_answered(house: House) -> None:
+    await leave_behind(house, "echo", "received")
+    assert orjson.loads((await house.upstream.reply()).body) == {"result": {"left": "behind"}}
+
+
+async def test_a_call_that_may_have_left_is_sent_again_with_the_same_bytes_and_id(house: House) -> None:
+    call = submitted()
+    await leave_behind(house, "call", "submitting", request=b"exact bytes", **call)
+    prepared, earlier = await asyncio.wait_for(house.gateway.sent.get(), 15)
+    assert (prepared.gateway_id, prepared.body) == (call["gateway_id"], b"exact bytes")
+    assert earlier == 1
+    assert house.gateway.prepared == []
+
+
+async def test_a_call_that_may_never_repeat_is_not_sent_again_but_told_uncertain(house: House) -> None:
+    house.gateway.repeat_rules["Send"] = Repeat.NEVER
+    await leave_behind(house, "call", "submitting", request=b"x", **submitted())
+    reply = orjson.loads((await house.upstream.reply()).body)
+    assert reply["error"]["error_code"] == "ADAPTER-UNCERTAIN"
+    assert house.gateway.sent.empty()
+
+
+async def test_a_call_whose_id_has_outlived_its_time_is_told_uncertain(house: House) -> None:
+    house.gateway.id_lifetime = timedelta(hours=1)
+    minted = datetime.now(UTC) - timedelta(hours=2)
+    await leave_behind(house, "call", "submitting", request=b"x", **submitted(minted_at=minted))
+    reply = orjson.loads((await house.upstream.reply()).body)
+    assert reply["error"]["error_code"] == "ADAPTER-UNCERTAIN"
+
+
+async def test_an_answered_exchange_of_a_dead_worker_is_replied_from_the_journal(house: House) -> None:
+    call = submitted()
+    exchange_id = await leave_behind(house, "call", "answered", **call)
+    meta = orjson.dumps({"kind": "answer", "source": "scripted", "reference": call["gateway_id"], "verdicts": []})
+    await house.database.execute(
+        "insert into proof (exchange_id, kind, message_id, data, content, meta) values ($1, 'answer', 'k', $2, $2, $3)",
+        exchange_id,
+        b'"from the journal"',
+        meta,
+    )
+    assert orjson.loads((await house.upstream.reply()).body) == {"result": "from the journal"}
+
+
+async def test_a_row_that_has_killed_its_workers_is_parked_and_answered(house: House) -> None:
+    exchange_id = await leave_behind(house, "echo", "received", crash_attempts=3)
+    reply = orjson.loads((await house.upstream.reply()).body)
+    assert reply["error"]["error_code"] == "ADAPTER-DEAD"
+    assert await house.database.fetchval("select state from exchanges where id = $1", exchange_id) == "dead"
+
+
+async def test_an_unpublished_reply_of_a_dead_worker_goes_out_under_its_own_id(house: House) -> None:
+    section = write_properties(message_id=b"the-reply", message_type=b"echo", correlation_id=b"c")
+    await house.database.execute(
+        "insert into outbox (id, exchange_id, kind, target, routing_key, message_id, body, properties, owner)"
+        " values ($1, $2, 'reply', '', $3, 'the-reply', '{\"result\":1}', $4, $5)",
+        uuid4(),
+        uuid4(),
+        house.upstream.queue.name,
+        section,
+        uuid4(),
+    )
+    assert (await house.upstream.reply()).message_id == "the-reply"
+
+
+async def test_a_refused_delivery_of_a_dead_worker_is_refused_and_never_run(house: House) -> None:
+    await leave_behind(house, "call", "received", refusal="message-id-reused")
+    reply = orjson.loads((await house.upstream.reply()).body)
+    assert reply["error"]["error_code"] == "ADAPTER-MESSAGE-ID-REUSED"
+    assert house.gateway.sent.empty()
+
+
+async def test_a_repeat_left_waiting_hears_the_outcome_of_its_command(house: House) -> None:
+    first = await leave_behind(
+        house, "echo", "replied", outcome=b'{"result":"old"}', finished_at=datetime.now(UTC), replies=1, owner=None
+    )
+    await leave_behind(house, "echo", "waiting", repeat_of=first, owner=None)
+    assert orjson.loads((await house.upstream.reply()).body) == {"result": "old"}
