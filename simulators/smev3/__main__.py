@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from adapter.signing.certificates import CertificateError
-from adapter.signing.gost import GostUnavailableError, KeyUnreadableError
+from adapter.signing.gost import GostUnavailableError
 from simulators.smev3.app import make_app
 from simulators.smev3.config import FIXTURES, SimulatorConfig
 
@@ -43,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     try:
         return asyncio.run(_serve(make_app(config), options.listen, options.port))
-    except (OSError, CertificateError, KeyUnreadableError, GostUnavailableError) as error:
+    except (OSError, ValueError, GostUnavailableError) as error:
         sys.stderr.write(f"the simulator cannot start: {error}\n")
         return 1
 

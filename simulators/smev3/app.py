@@ -36,7 +36,7 @@ _HTML = b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body>
 def make_app(config: SimulatorConfig, gost: GostEngine | None = None) -> web.Application:
     """Return the application; its state is :data:`simulators.smev3.admin.SIMULATOR`.
 
-    Raises OSError, CertificateError, KeyUnreadableError (a bad key folder) or GostUnavailableError.
+    Raises OSError or ValueError (bad keys, bad fixtures) or GostUnavailableError.
     """
     app = web.Application(client_max_size=MAX_BODY)
     app[admin.SIMULATOR] = Simulator(config, gost)
@@ -49,8 +49,11 @@ def make_app(config: SimulatorConfig, gost: GostEngine | None = None) -> web.App
 def _endpoint(version: Version) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def exchange(request: web.Request) -> web.StreamResponse:
         simulator = request.app[admin.SIMULATOR]
-        async with asyncio.timeout(_BODY_TIMEOUT):
-            data = await request.read()
+        try:
+            async with asyncio.timeout(_BODY_TIMEOUT):
+                data = await request.read()
+        except TimeoutError:
+            raise web.HTTPRequestTimeout from None
         visit = Visit(version, data, request.headers.get("SOAPAction", ""))
         try:
             arrival, effects = simulator.admit(visit)

@@ -73,8 +73,11 @@ class DebtRequests:
 
     @classmethod
     def from_file(cls, path: Path) -> DebtRequests:
-        """Return a store with the fixtures of the data file ``path``."""
-        return cls(json.loads(path.read_text(encoding="utf-8"))[SERVICE])
+        """Return a store with the fixtures of the data file ``path``. Raises OSError, or ValueError for another file."""
+        try:
+            return cls(json.loads(path.read_text(encoding="utf-8"))[SERVICE])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{path.name} is no file of fixtures: {error}") from None
 
     def reset(self) -> None:
         """Forget every request; fixtures stay."""

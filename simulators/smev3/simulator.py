@@ -58,7 +58,7 @@ class Simulator:
     """Everything in memory; one per application."""
 
     def __init__(self, config: SimulatorConfig, gost: GostEngine | None = None) -> None:
-        """Read the keys. Raises OSError, CertificateError, KeyUnreadableError or GostUnavailableError."""
+        """Read the keys. Raises OSError or ValueError (bad keys, bad fixtures) or GostUnavailableError."""
         self.config = config
         gost = gost or GostEngine.open()
         anchors = certificates_of((config.keys / "ca.crt.pem").read_bytes())

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from lxml import etree
 
-from tests.contract.smev3_caller import BASIC, NAMES, REQUEST_DATA, SOAP, TYPES, action, debt_requests
+from tests.contract.smev3_caller import BASIC, NAMES, REQUEST_DATA, TYPES, action, debt_requests
 
 if TYPE_CHECKING:
     from tests.contract.smev3_caller import Caller

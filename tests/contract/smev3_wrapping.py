@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from tests.contract.smev3_caller import SOAP, TYPES
-from tests.contract.smev3_mutations import CONTENT, DATA, HEAD, HOLDER, SIGNATURES, Good, body, found, swap
+from tests.contract.smev3_mutations import CONTENT, HEAD, HOLDER, SIGNATURES, Good, body, found, swap
 
 if TYPE_CHECKING:
     from tests.contract.smev3_mutations import Mutation

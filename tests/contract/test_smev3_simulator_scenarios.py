@@ -224,8 +224,11 @@ async def test_it_runs_as_a_process_and_stops_on_sigterm(keys: Path) -> None:
             process.kill()
 
 
-async def test_a_folder_without_keys_is_refused_at_start(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "simulators.smev3", "--port", "0", "--keys", str(tmp_path)]
+@pytest.mark.parametrize("missing", ["keys", "fixtures"])
+async def test_a_start_without_what_it_needs_is_refused_in_a_sentence(keys: Path, tmp_path: Path, missing: str) -> None:
+    (tmp_path / "fixtures.json").write_text("{}")
+    command = [sys.executable, "-m", "simulators.smev3", "--port", "0"]
+    command += ["--keys", str(tmp_path if missing == "keys" else keys), "--fixtures", str(tmp_path / "fixtures.json")]
     process = await asyncio.create_subprocess_exec(
         *command, stderr=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2]
     )
