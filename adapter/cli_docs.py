@@ -1,0 +1,170 @@
+"""``adapter docs errors``: the documents that are generated from the code, so that they cannot lie about it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Final
+
+from adapter.errors import Code, Retry
+from adapter.gateways.smev3.faults import CODE_RULES, RULES, FaultRule, Outcome
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+#: What each retry class means to the one who published the command.
+_RETRY: Final[Mapping[Retry, str]] = {
+    Retry.FIX: "Change the command and publish it under a new message_id: the same one is refused again.",
+    Retry.LATER: (
+        "The same content may be published again later, under a new message_id: under the old one the recorded outcome "
+        "is told again. First see in the code's own row whether the earlier request may still be answered."
+    ),
+    Retry.NEVER: "Do not repeat: the request may have reached the gateway. Ask the adapter's operator.",
+    Retry.OPERATOR: "Nothing upstream can change it: the adapter's operator has to act.",
+}
+
+#: What each code says, for integrators and operators.
+_MEANING: Final[Mapping[Code, str]] = {
+    Code.INVALID_COMMAND: (
+        "The command breaks its contract. `fields` names every field and rule that was found (at most 100). No gateway "
+        "was called."
+    ),
+    Code.MESSAGE_ID_REUSED: (
+        "Another body came earlier under the same (action, user_id, message_id). This one was not run; the first is "
+        "not disturbed."
+    ),
+    Code.MESSAGE_ID_REQUIRED: (
+        "MQ_REQUIRE_MESSAGE_ID is on and the command has no message_id. On the wire this is an entry of `fields` "
+        "(`properties.message_id`) inside `ADAPTER-INVALID-COMMAND`, with this sentence as its rule."
+    ),
+    Code.EXPIRED: (
+        "The deadline passed without an answer, or the broker dropped the command by its expiration. If the request "
+        "had left already, an answer may still come: it is sent as one more reply with x-adapter-late."
+    ),
+    Code.UNCERTAIN: (
+        "Nobody knows whether the gateway took the request, and the operation's repeat rule forbids another attempt. "
+        "`details.cause` names the last failure where one is known. If an answer comes after all, it is sent as one "
+        "more reply with x-adapter-late."
+    ),
+    Code.GATEWAY_UNAVAILABLE: (
+        "The gateway could not be reached, or answered with an error of HTTP or a bare server fault. The adapter "
+        "retries by itself until the deadline, so this code is seen in the journal and in `details.cause`."
+    ),
+    Code.GATEWAY_PROTOCOL: (
+        "The gateway's answer breaks its protocol: no SOAP envelope, another MessageId, a client fault without a "
+        "class. As a reply it is final; of an unreadable answer to a send it is the cause of a retry."
+    ),
+    Code.ANSWER_UNREADABLE: (
+        "The provider's answer was verified and is in the journal with its exact bytes, but breaks the schema of the "
+        "вид сведений. The exchange is parked; `details` names the broken rules."
+    ),
+    Code.SIGNATURE_UNAVAILABLE: (
+        "The signing service cannot be reached or is overloaded. The adapter retries until the deadline by itself, so "
+        "this code is seen in the journal."
+    ),
+    Code.SIGNATURE_REFUSED: (
+        "The signing service refused: unknown key, wrong token, or the key may not sign this. Nothing was sent."
+    ),
+    Code.SIGNATURE_WRONG: (
+        "The signing service answered with a signature of another element, another content or another certificate "
+        "than the key's. Nothing was sent."
+    ),
+    Code.REJECTED_BY_PROVIDER: (
+        "The provider rejected the request without naming a reason code of its own. With one, that code "
+        "(`NO_DATA`, `ACCESS_DENIED`, `UNKNOWN_REQUEST_DESCRIPTION`, `FAILURE`) stands here instead."
+    ),
+    Code.UNKNOWN_ACTION: (
+        "The command came back through the dead-letter queue and its action is not served by this process."
+    ),
+    Code.DEAD: "The process died on this command more than three times while it ran alone. It is kept for a person.",
+    Code.INTERNAL: "A defect of the adapter, or a row that the journal refuses. The command is kept for a person.",
+}
+
+#: What the adapter does about each outcome of a fault.
+_OUTCOME: Final[Mapping[Outcome, str]] = {
+    Outcome.REFUSED: "final: the exchange becomes `failed`, the reply carries the gateway's code and words",
+    Outcome.LATER: "the same bytes are sent again under the same MessageID until the deadline",
+    Outcome.REMINT: (
+        "this MessageID cannot be sent again; where an earlier attempt under it may have got through, the exchange "
+        "becomes `uncertain`"
+    ),
+    Outcome.DUPLICATE: "success when an earlier attempt of ours is recorded, else final",
+    Outcome.UNNEEDED: "success for an Ack, final for anything else",
+}
+
+_HEAD: Final = """\
+# Error codes
+
+Generated by `adapter docs errors` from adapter/errors.py and adapter/gateways/smev3/faults.py. Do not edit: a test
+compares this file with the code.
+
+An error reply is `{"error": {"error_code", "description", "fields"?, "details"?, "recommendation"?}}`, see
+[wire.md](wire.md#outcomes). Codes that begin with `ADAPTER-` are the adapter's own. Every other code belongs to a
+gateway or a provider and travels as it came, its description too. Descriptions are Russian, because upstream systems
+show them to people.
+"""
+
+_SMEV3_HEAD: Final = """
+## Codes of СМЭВ3
+
+The error code of a fault is `SMEV-NNN` when the gateway's own words begin with one, else the fault's class, else
+`ADAPTER-GATEWAY-UNAVAILABLE` (the fault blames the server) or `ADAPTER-GATEWAY-PROTOCOL`. `details.fault` names the
+class, `recommendation` is the advice below. A rejection that arrives later through the reply queue
+(AsyncProcessingStatus) is always final and carries code and words in the same way; `details.category` names its
+status category.
+
+What stands in neither table: a fault with a class or an `SMEV-NNN` of its own is final; a bare server fault is tried
+again; a bare fault that blames the client is final.
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser("docs", help="print a document that is generated from the code")
+    parser.add_argument("document", choices=sorted(DOCUMENTS))
+    parser.set_defaults(run=_print)
+
+
+def _print(options: argparse.Namespace) -> int:
+    sys.stdout.write(DOCUMENTS[options.document]())
+    return 0
+
+
+def errors_page() -> str:
+    """Return the text of docs/errors.md."""
+    return "".join(
+        (
+            _HEAD,
+            "\n## Retry classes\n\n",
+            _table(("class", "what to do"), ((f"`{retry}`", _RETRY[retry]) for retry in Retry)),
+            "\n## Codes of the adapter\n\n",
+            _table(
+                ("code", "description", "class", "meaning"),
+                ((f"`{code.wire}`", code.sentence, f"`{code.retry}`", _MEANING[code]) for code in Code),
+            ),
+            _SMEV3_HEAD,
+            "\n### What an outcome means\n\n",
+            _table(("outcome", "what the adapter does"), ((f"`{key}`", text) for key, text in _OUTCOME.items())),
+            "\n### By class\n\n",
+            _fault_table("class", RULES),
+            "\n### By code, where the class is absent or unknown\n\n",
+            _fault_table("code", CODE_RULES),
+        )
+    )
+
+
+def _fault_table(heading: str, rules: Mapping[str, FaultRule]) -> str:
+    rows = (
+        (f"`{name}`", f"`{rule.outcome}`", "" if rule.after is None else f"{rule.after:g} s", rule.advice)
+        for name, rule in rules.items()
+    )
+    return _table((heading, "outcome", "pause", "recommendation"), rows)
+
+
+def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heading, ["---"] * len(heading), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+#: Documents by name.
+DOCUMENTS: Final[Mapping[str, Callable[[], str]]] = {"errors": errors_page}
