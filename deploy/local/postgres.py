@@ -138,6 +138,7 @@ class LocalPostgres:
         """Start the server and return when it takes connections; do nothing when it runs."""
         if self.running:
             return
+        _ = self._bin  # may have to be fetched, which is a step of its own
         with step("PostgreSQL", quiet=self.quiet) as running:
             running.note = "preparing the data folder"
             self._prepare()
@@ -232,7 +233,9 @@ class LocalPostgres:
         """Make the cluster once, then write the settings of this start."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         if self._place != self.state_dir:
-            self._place.mkdir(parents=True, exist_ok=True)
+            self._place.mkdir(mode=0o755, exist_ok=True)
+            if self._place.is_symlink() or self._place.stat().st_uid != os.geteuid():
+                raise StepError(f"{self._place} belongs to somebody else; remove it and start again")
             self._place.chmod(0o755)
         self._account.own(self.socket_dir)
         if not (self._data / "PG_VERSION").exists():
@@ -338,18 +341,27 @@ def _find_programs(*, quiet: bool) -> Path:
 
 
 def _copy_programs(programs: Path) -> Path:
-    """Copy a PostgreSQL tree to where every user can read it; the copy is shared by all private servers."""
+    """Copy the wheel's PostgreSQL to where every user can read it; the copy is shared by all private servers.
+
+    The wheel's libraries lie in a folder beside the package and are found by relative paths, so both are copied.
+    """
+    install, package = programs.parent, programs.parents[1]
     mark = hashlib.sha256(str(programs).encode()).hexdigest()[:10]
     target = SHELTER / f"adapter-postgres-programs-{mark}"
+    copied = target / package.name / install.name
     stamp = target / "complete"
     wanted = str((programs / "postgres").stat().st_mtime_ns)
-    if not (stamp.exists() and stamp.stat().st_uid == 0 and stamp.read_text(encoding="ascii") == wanted):
+    whole = stamp.exists() and stamp.stat().st_uid == 0 and (copied / "bin/postgres").exists()
+    if not (whole and stamp.read_text(encoding="ascii") == wanted):
         shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(mode=0o755)
         for name in ("bin", "lib", "share"):
-            shutil.copytree(programs.parent / name, target / name, symlinks=True)
-        target.chmod(0o755)
+            shutil.copytree(install / name, copied / name, symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.is_dir():
+            shutil.copytree(libraries, target / libraries.name, symlinks=True)
         stamp.write_text(wanted, encoding="ascii")
-    return target / "bin"
+    return copied / "bin"
 
 
 def _processes_of(data: Path) -> list[int]:

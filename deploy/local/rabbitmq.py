@@ -13,8 +13,8 @@ import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -76,8 +76,6 @@ class LocalRabbit:
     (SASL EXTERNAL), ``operator`` by password (PLAIN) and certificate. ``node`` is the Erlang node name.
     """
 
-    host = "localhost"
-
     def __init__(
         self,
         state_dir: Path,
@@ -96,11 +94,21 @@ class LocalRabbit:
         self.quiet = quiet
         self.node = f"rabbit-{hashlib.sha256(str(self.state_dir).encode()).hexdigest()[:10]}@localhost"
         self.log = (log_dir or self.state_dir / "log").resolve() / "rabbitmq.log"
+        self._output = self.log.with_name("rabbitmq-start.log")
         pids = run_dir or self.state_dir
         self._broker = OwnedProcess("rabbitmq", pids / "rabbitmq.pid")
         self._epmd = OwnedProcess("epmd", pids / "rabbitmq-epmd.pid")
         self._ports: dict[str, int] = {}
         self._found: Programs | None = None
+
+    @property
+    def host(self) -> str:
+        """A name of the server certificate that this machine can resolve: ``localhost``, else the address itself."""
+        try:
+            socket.getaddrinfo("localhost", None, socket.AF_INET)
+        except OSError:
+            return "127.0.0.1"
+        return "localhost"
 
     @property
     def port(self) -> int:
@@ -131,18 +139,21 @@ class LocalRabbit:
         """Start the broker and return when it takes TLS connections; do nothing when it runs."""
         if self.running and accepts(self.port):
             return
+        _ = self._programs  # may have to be fetched, which is a step of its own
         with step("RabbitMQ", quiet=self.quiet) as running:
-            for attempt in range(1, ATTEMPTS + 1):
+            for _ in range(ATTEMPTS):
                 self.stop()
                 running.note = "starting"
                 self._configure()
+                self._output.unlink(missing_ok=True)
                 self._spawn()
-                if self._ready(running.seconds + START_SECONDS):
+                if self._ready():
                     running.result = f"amqps://{self.host}:{self.port}"
                     return
-                running.note = f"attempt {attempt} failed"
-            self.stop()
-            raise StepError(f"RabbitMQ did not start; its last words in {self.log}:\n{last_lines(self.log)}")
+                self.stop()
+                if "eaddrinuse" not in self._last_words():
+                    break  # only a port that was taken meanwhile is worth another attempt
+            raise StepError(f"RabbitMQ did not start; its last words in {self.log.parent}:\n{self._last_words()}")
 
     def stop(self) -> None:
         """Stop the broker, then its epmd; both only when they are ours."""
@@ -237,6 +248,7 @@ class LocalRabbit:
             cookie.chmod(0o400)
         (self.state_dir / "rabbitmq.conf").write_text(self._configuration(), encoding="utf-8")
         (self.state_dir / "env.conf").write_text("", encoding="utf-8")
+        (self.state_dir / "inetrc").write_text(_name_resolution(), encoding="ascii")
         (self.state_dir / "plugins").write_text("[rabbitmq_auth_mechanism_ssl].\n", encoding="utf-8")
         definitions = self.state_dir / "definitions.json"
         definitions.touch(mode=0o600)
@@ -300,6 +312,7 @@ class LocalRabbit:
             RABBITMQ_DIST_PORT=str(self._port("distribution")),
             ERL_EPMD_PORT=str(self._port("epmd")),
             ERL_EPMD_ADDRESS="127.0.0.1",
+            ERL_INETRC=str(state / "inetrc"),
             RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=f"{loopback} -start_epmd false",
             RABBITMQ_CTL_ERL_ARGS=loopback,
             # The script then becomes the Erlang VM instead of staying its parent: the pid we record is the broker's.
@@ -315,17 +328,25 @@ class LocalRabbit:
 
     def _spawn(self) -> None:
         environment = self._environment()
-        output = self.log.with_name("rabbitmq-start.log")
         epmd = (str(self._programs.epmd), "-port", environment["ERL_EPMD_PORT"], "-address", "127.0.0.1")
-        self._epmd.spawn(epmd, env=environment, log=output)
+        self._epmd.spawn(epmd, env=environment, log=self._output)
         wait_until(lambda: accepts(self._port("epmd")), 10)
-        self._broker.spawn((str(self._programs.scripts / "rabbitmq-server"),), env=environment, log=output)
+        self._broker.spawn((str(self._programs.scripts / "rabbitmq-server"),), env=environment, log=self._output)
 
-    def _ready(self, seconds: float) -> bool:
+    def _ready(self) -> bool:
         """Wait for the TLS listener, which opens last; give up at once when the process dies."""
-        deadline = time.monotonic() + seconds
-        wait_until(lambda: accepts(self.port) or not self.running or time.monotonic() > deadline, seconds)
+        wait_until(lambda: accepts(self.port) or not self.running, START_SECONDS)
         return self.running and accepts(self.port)
+
+    def _last_words(self) -> str:
+        """Return the end of the log, or what was said before there was one."""
+        return last_lines(self._output if "Kernel pid terminated" in last_lines(self._output) else self.log)
+
+
+def _name_resolution() -> str:
+    """Return an Erlang inetrc that knows this machine: a sandbox may have no /etc/hosts, and no DNS is asked."""
+    names = json.dumps(["localhost", socket.gethostname().partition(".")[0]])
+    return f"{{host, {{127,0,0,1}}, {names}}}.\n{{lookup, [file, native]}}.\n"
 
 
 def _password_hash(password: str) -> str:

@@ -267,7 +267,7 @@ def main() -> int:
     try:
         with nullcontext() if sys.argv[1] == "status" else debian.exclusive("stack"):
             return commands[sys.argv[1]]()
-    except StepError as fault:
+    except (StepError, OSError) as fault:
         say(f"\n{paint('Stopped.', 'red')} {fault}")
         return 1
     except KeyboardInterrupt:
