@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from adapter.errors import Code, SignerError
 from adapter.exchange import AnswerKind
@@ -264,6 +265,33 @@ async def test_a_fault_of_ours_is_survived(world: World, scripted: ScriptedGatew
     async with world.running(RecordingIntake()):
         await scripted.saw(lambda received: len(received) >= 2)
     assert "Ack" not in scripted.operations()
+
+
+async def test_nothing_that_a_message_says_reaches_the_log(
+    world: World, scripted: ScriptedGateway, signer: StubSigner
+) -> None:
+    canary = "Канарейкин"
+    scripted.scripts = [
+        xml_answer(
+            soap_fault("SMEVFailure", description=f"SMEV-600:{canary}", extra=f"<f:X>{canary}</f:X>"), status=500
+        ),
+        xml_answer(f"<html>{canary}</html>".encode()),
+        xml_answer(f"<{canary}".encode()),
+        xml_answer(business_answer(f"<{canary}/>")),
+        xml_answer(soap_fault("SMEVFailure", description=canary), status=500),
+        xml_answer(business_answer(f"<a>{canary}</a>").replace(MESSAGE_ID.encode(), canary.encode())),
+    ]
+    signer.verdicts = [verdict(math=False, reason="digest differs")]
+    with capture_logs() as logs:
+        async with world.running(RecordingIntake(failure=ValueError(canary))):
+            await scripted.saw(lambda received: len(received) >= 7)
+            signer.verdicts = [verdict()]
+            scripted.scripts = [xml_answer(business_answer(f"<a>{canary}</a>"))]
+            await scripted.saw(lambda received: len(received) >= 9)
+    assert {"smev3.poll-refused", "smev3.poll-failed", "smev3.ack-refused", "smev3.answer-not-durable"} <= {
+        log["event"] for log in logs
+    }
+    assert canary not in repr(logs)
 
 
 async def test_an_ack_of_a_message_that_is_gone_is_success_enough(world: World, scripted: ScriptedGateway) -> None:
