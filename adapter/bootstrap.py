@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -26,6 +26,15 @@ if TYPE_CHECKING:
     from adapter.settings import Settings
 
 log = structlog.get_logger(__name__)
+
+#: Loops that fetch answers while there is traffic; one alone waits for each verification and commit in turn.
+POLLERS: Final = 8
+
+
+def _alarm(observer: Observer, reason: str) -> None:
+    """Say that answers are not taken any more until a person has looked."""
+    log.error("answers are not taken: a message is not to be believed", source="smev3", reason=reason)
+    observer.count("source-paused")
 
 
 async def open_gateways(
@@ -54,7 +63,14 @@ async def open_gateways(
         poll_max=smev.poll_max,
         test_message=smev.test_message,
     )
-    source = Smev3Source(options, session=smev_session, signer=signer, observe=observer.gateway_call)
+    source = Smev3Source(
+        options,
+        session=smev_session,
+        signer=signer,
+        pollers=POLLERS,
+        on_pause=lambda reason: _alarm(observer, reason),
+        observe=observer.gateway_call,
+    )
     gateway = Smev3Gateway(
         options, session=smev_session, signer=signer, observe=observer.gateway_call, on_accepted=source.nudge
     )
