@@ -56,6 +56,7 @@ check-docker: ## check docker-compose.yml, where docker compose is there
 lock: ## renew requirements.lock and requirements-dev.lock from pyproject.toml
 	@$(PYTHON) -m deploy.local.lock --upgrade
 
-clean: down ## stop the stack and remove .venv, .local and every cache
+clean: ## stop the stack and remove .venv, .local and every cache
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m deploy.local.stack clean; fi
 	@rm -rf .venv .local .coverage .coverage.* htmlcov build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deploy.local.console import StepError, step
+from deploy.local.console import StepError, say, step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,7 +59,11 @@ def exclusive(what: str = "setup") -> Iterator[None]:
     """Let one process at a time do ``what`` in ``.local``: two terminals may run ``make`` at once."""
     LOCAL.mkdir(exist_ok=True)
     with (LOCAL / f"{what}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"  Another {what} is running here, waiting for it to end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

@@ -186,9 +186,11 @@ class LocalPostgres:
             PGPASSWORD=self.password,
         )
 
-    def remove(self) -> None:
-        """Stop the server and remove everything it wrote."""
+    def remove(self, *, programs: bool = False) -> None:
+        """Stop the server and remove everything it wrote; ``programs`` also removes a sheltered copy of them."""
         self.stop()
+        if programs:
+            shutil.rmtree(_shelter_of(_find_programs(quiet=True)), ignore_errors=True)
         for folder in (self._place, self.socket_dir, self.state_dir):
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -340,14 +342,19 @@ def _find_programs(*, quiet: bool) -> Path:
     return debian.provide("postgresql", "usr/lib/postgresql/*/bin/postgres", quiet=quiet).parent
 
 
+def _shelter_of(programs: Path) -> Path:
+    """Return where a copy of ``programs`` lives that every user can read."""
+    mark = hashlib.sha256(str(programs).encode()).hexdigest()[:10]
+    return SHELTER / f"adapter-postgres-programs-{mark}"
+
+
 def _copy_programs(programs: Path) -> Path:
     """Copy the wheel's PostgreSQL to where every user can read it; the copy is shared by all private servers.
 
     The wheel's libraries lie in a folder beside the package and are found by relative paths, so both are copied.
     """
     install, package = programs.parent, programs.parents[1]
-    mark = hashlib.sha256(str(programs).encode()).hexdigest()[:10]
-    target = SHELTER / f"adapter-postgres-programs-{mark}"
+    target = _shelter_of(programs)
     copied = target / package.name / install.name
     stamp = target / "complete"
     wanted = str((programs / "postgres").stat().st_mtime_ns)

@@ -1,4 +1,4 @@
-"""The whole stack as private processes: ``python -m deploy.local.stack up|down|status|demo``.
+"""The whole stack as private processes: ``python -m deploy.local.stack up|down|status|demo|clean``.
 
 Broker, database, signing service, СМЭВ3 simulator and adapter are processes of their own on loopback; logs are in
 ``.local/log``, pid files in ``.local/run``, data in ``.local/state``. Where there is no apt but a docker engine, the
@@ -11,6 +11,7 @@ import http
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -240,7 +241,14 @@ def _status() -> int:
     stack = Stack()
     for title, running in stack.parts():
         say(f"  {title:<30} {paint('running', 'green') if running else paint('down', 'dim')}")
-    return 0 if stack.complete else 1
+    return 0
+
+
+def _clean() -> int:
+    """Stop the stack and remove what it keeps outside the project; make removes the rest."""
+    _down()
+    Stack().postgres.remove(programs=True)
+    return 0
 
 
 def _demo() -> int:
@@ -260,10 +268,11 @@ def _demo() -> int:
 
 def main() -> int:
     """Run one command; every failure is a sentence."""
-    commands = {"up": _up, "down": _down, "status": _status, "demo": _demo}
+    commands = {"up": _up, "down": _down, "status": _status, "demo": _demo, "clean": _clean}
     if len(sys.argv) != 2 or sys.argv[1] not in commands:
         say(f"usage: python -m deploy.local.stack {'|'.join(commands)}")
         return 2
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to end, clean up as after Ctrl-C
     try:
         with nullcontext() if sys.argv[1] == "status" else debian.exclusive("stack"):
             return commands[sys.argv[1]]()
