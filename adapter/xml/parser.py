@@ -67,7 +67,7 @@ def serialize(element: etree._Element) -> bytes:
 
 def _sentence(error: etree.XMLSyntaxError) -> str:
     """Say libxml2's rule by its code and place: its messages quote names and values."""
-    entry = error.error_log.last_error
+    entry = getattr(error.error_log, "last_error", None)
     name = getattr(entry, "type_name", "") or "ERR_DOCUMENT_EMPTY"
     rule = name.removeprefix("ERR_").removeprefix("NS_ERR_").replace("_", " ").lower()
     line, column = error.position

@@ -22,8 +22,7 @@ def encode_texts(canonical: bytes) -> bytes:
     Texts of whitespace and carriage returns alone vanish. Attributes stay as they are.
     """
     if not (
-        b"&gt;" in canonical
-        or b"&#xd;" in canonical
+        (b"&" in canonical and (b"&gt;" in canonical or b"&#xd;" in canonical))
         or b"\x7f" in canonical
         or (b"\xc2" in canonical and _CONTROL.search(canonical))
     ):
