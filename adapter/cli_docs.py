@@ -85,7 +85,7 @@ _OUTCOME: Final[Mapping[Outcome, str]] = {
     Outcome.REFUSED: "final: the exchange becomes `failed`, the reply carries the gateway's code and words",
     Outcome.LATER: "the same bytes are sent again under the same MessageID until the deadline",
     Outcome.REMINT: (
-        "this MessageID cannot be sent again; where an earlier attempt under it may have got through, the exchange "
+        "this MessageID was refused: without an earlier attempt on record it is tried once more, else the exchange "
         "becomes `uncertain`"
     ),
     Outcome.DUPLICATE: "success when an earlier attempt of ours is recorded, else final",
