@@ -46,7 +46,7 @@ class DatabaseAddress:
 class Journal:
     """Everything the pipeline asks of Postgres."""
 
-    def __init__(self, address: DatabaseAddress, *, worker_name: str, lease: float = 30.0) -> None:
+    def __init__(self, address: DatabaseAddress, *, worker_name: str, lease: float = 15.0) -> None:
         """``lease`` is the time in seconds after which a silent worker counts as dead; its id is new each start."""
         self._address = address
         self.worker = uuid4()

@@ -18,7 +18,7 @@ from adapter.xml.parser import XmlError, parse
 from adapter.xml.transform import exc_c14n, smev_transform, smev_transform_octets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 DS: Final = "http://www.w3.org/2000/09/xmldsig#"
 EXC_C14N: Final = "http://www.w3.org/2001/10/xml-exc-c14n#"
@@ -204,28 +204,24 @@ def _reference(signature: etree._Element) -> etree._Element:
 
 
 def _octets(parent: etree._Element, name: str) -> bytes:
-    text = "".join(_child(parent, name).itertext()).encode()
+    return _base64(_child(parent, name))
+
+
+def _base64(node: etree._Element) -> bytes:
+    """Decode the text of a node; line breaks inside are other people's habit."""
+    text = "".join(str(part) for part in node.itertext())
     try:
-        return base64.b64decode(b"".join(text.split()), validate=True)
-    except binascii.Error:
-        raise _WrongSignatureError(f"{name} is no base64") from None
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise _WrongSignatureError(f"{etree.QName(node).localname} is no base64") from None
 
 
 def _certificate(signature: etree._Element) -> bytes:
     found = signature.findall(f"{{{DS}}}KeyInfo/{{{DS}}}X509Data/{{{DS}}}X509Certificate")
     if not found:
         raise _WrongSignatureError("X509Certificate is missing")
-    parent = found[0].getparent()
-    assert parent is not None  # noqa: S101 — found below KeyInfo
-    return _octets(parent, "X509Certificate") if len(found) == 1 else _first_octets(found)
-
-
-def _first_octets(certificates: Sequence[etree._Element]) -> bytes:
-    """Return the first certificate: the signer's, where a chain is given."""
-    try:
-        return base64.b64decode("".join("".join(certificates[0].itertext()).split()), validate=True)
-    except binascii.Error:
-        raise _WrongSignatureError("X509Certificate is no base64") from None
+    # Where a chain is given, the signer's certificate stands first.
+    return _base64(found[0])
 
 
 def _resolve(root: etree._Element, signature: etree._Element, reference: str) -> etree._Element:

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploy.local import compose, debian
@@ -27,12 +28,12 @@ from deploy.local.rabbitmq import LocalRabbit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 DATABASE = "adapter"
-UPSTREAM_ENV = debian.LOCAL / "upstream.env"
 #: Outgoing variables that a checked-out project may want to add to the adapter of this stack.
 PASSED_ON = ("LOG_LEVEL", "LOG_FORMAT")
+#: The real gateway hands an unconfirmed answer out again after 15 minutes; nobody at a desk waits that long.
+ACK_WINDOW = ("--ack-timeout", "30")
 
 
 class Stack:
@@ -44,6 +45,7 @@ class Stack:
         log, run = self.places.log, self.places.run
         self.certificates = self.places.state / "certificates"
         self.keys = local / "keys"
+        self.upstream_env = local / "upstream.env"
         self.postgres = LocalPostgres(self.places.state / "postgres", log_dir=log, run_dir=run)
         self.signing = Program("sign-service", "Signing service", self.places)
         self.simulator = Program("smev3-simulator", "СМЭВ3 simulator with ГИС ЖКХ", self.places)
@@ -62,7 +64,7 @@ class Stack:
     @property
     def complete(self) -> bool:
         """Whether every part is running."""
-        return UPSTREAM_ENV.exists() and all(running for _, running in self.parts())
+        return self.upstream_env.exists() and all(running for _, running in self.parts())
 
     def parts(self) -> list[tuple[str, bool]]:
         """Return every part's title and whether it runs."""
@@ -88,7 +90,7 @@ class Stack:
     def down(self) -> list[str]:
         """Stop everything this stack started, the adapter first; return the titles of what ran."""
         stopped = [title for title, running in self.parts() if running]
-        UPSTREAM_ENV.unlink(missing_ok=True)
+        self.upstream_env.unlink(missing_ok=True)
         for program in (self.adapter, self.simulator, self.signing):
             program.stop()
         if (self.certificates / "ca.crt.pem").exists():
@@ -106,10 +108,10 @@ class Stack:
             self.postgres.create_database(DATABASE)
         ports = self._ports()
         sign_url = self._serve(self.signing, "simulators.sign_service", ports["sign"])
-        simulator_url = self._serve(self.simulator, "simulators.smev3", ports["smev3"])
+        simulator_url = self._serve(self.simulator, "simulators.smev3", ports["smev3"], *ACK_WINDOW)
         environment = self._adapter_environment(sign_url, simulator_url, ports["health"])
         self.adapter.start(
-            [str(debian.PROJECT / ".venv/bin/adapter"), "run"],
+            [str(Path(sys.executable).with_name("adapter")), "run"],
             lambda: _missing(ports["health"]),
             "consumes every action",
             environment,
@@ -131,7 +133,7 @@ class Stack:
             )
             if made.returncode != 0:
                 raise StepError(f"The signing keys could not be made: {(made.stderr or made.stdout).strip()}")
-            running.result = str(self.keys.relative_to(debian.PROJECT))
+            running.result = str(self.keys)
 
     def _ports(self) -> dict[str, int]:
         """Return the ports of our programs; those in use by the programs themselves stay."""
@@ -141,10 +143,10 @@ class Stack:
         free = remembered_ports(file, [name for name, program in names.items() if not program.running])
         return kept | free
 
-    def _serve(self, program: Program, module: str, port: int) -> str:
+    def _serve(self, program: Program, module: str, port: int, *more: str) -> str:
         """Start a simulator and return the URL it announced."""
         url = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", module, "--port", str(port), "--keys", str(self.keys)]
+        command = [sys.executable, "-m", module, "--port", str(port), "--keys", str(self.keys), *more]
         program.start(command, lambda: "" if get(port, "/")[0] else "starting", url)
         return url
 
@@ -176,6 +178,7 @@ class Stack:
     def _write_upstream(self, simulator_url: str) -> None:
         pair = self.rabbit.certs.client("upstream")
         write_upstream(
+            self.upstream_env,
             {
                 "MQ_HOST": self.rabbit.host,
                 "MQ_PORT": str(self.rabbit.port),
@@ -183,18 +186,18 @@ class Stack:
                 "CLIENT_CERT": str(pair.certificate),
                 "CLIENT_KEY": str(pair.key),
                 "SIM_SMEV_URL": simulator_url,
-            }
+            },
         )
 
 
-def write_upstream(variables: Mapping[str, str]) -> None:
+def write_upstream(file: Path, variables: Mapping[str, str]) -> None:
     """Write what an upstream system needs to reach the stack, as KEY=VALUE lines."""
-    UPSTREAM_ENV.write_text("".join(f"{name}={value}\n" for name, value in variables.items()), encoding="utf-8")
+    file.write_text("".join(f"{name}={value}\n" for name, value in variables.items()), encoding="utf-8")
 
 
-def read_upstream() -> dict[str, str]:
+def read_upstream(file: Path) -> dict[str, str]:
     """Read what :func:`write_upstream` wrote."""
-    lines = UPSTREAM_ENV.read_text(encoding="utf-8").splitlines()
+    lines = file.read_text(encoding="utf-8").splitlines()
     return {name: value for name, _, value in (line.partition("=") for line in lines)}
 
 
@@ -220,7 +223,7 @@ def _use_docker() -> bool:
 
 def _up() -> int:
     if _use_docker():
-        write_upstream(compose.up())
+        write_upstream(Stack().upstream_env, compose.up())
     else:
         Stack().up()
     say(f"\n{paint('The stack is up.', 'green')} An upstream system connects with .local/upstream.env; stop: make down")
@@ -230,7 +233,7 @@ def _up() -> int:
 def _down() -> int:
     if compose.owned():
         compose.down()
-        UPSTREAM_ENV.unlink(missing_ok=True)
+        Stack().upstream_env.unlink(missing_ok=True)
         return 0
     stopped = Stack().down()
     say(f"Stopped: {', '.join(stopped)}." if stopped else "Nothing of ours was running.")
@@ -258,7 +261,7 @@ def _demo() -> int:
     was_up = compose.owned() or stack.complete
     _up()
     try:
-        return demo.main(read_upstream())
+        return demo.main(read_upstream(stack.upstream_env), debian.LOCAL / "demo")
     finally:
         if was_up:
             say("The stack was up before and stays up.")
