@@ -163,6 +163,14 @@ def test_the_service_of_the_readme_works_as_it_stands() -> None:
     assert root.get("Id")
 
 
+def test_every_command_that_a_page_names_is_one_of_the_adapter() -> None:
+    named = set()
+    for page in PAGES:
+        named |= set(re.findall(r"`adapter ([a-z0-9-]+)", prose(page)))
+        named |= set(re.findall(r"^\S*adapter ([a-z0-9-]+)", "\n".join(blocks(page, "sh")), re.MULTILINE))
+    assert named == set(cli._COMMANDS)
+
+
 @pytest.mark.parametrize("readme", READMES, ids=name_of)
 def test_make_knows_every_target_of_the_readmes(readme: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", text(PROJECT / "Makefile"), re.MULTILINE))
