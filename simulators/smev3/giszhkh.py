@@ -73,7 +73,7 @@ class DebtRequests:
 
     @classmethod
     def from_file(cls, path: Path) -> DebtRequests:
-        """Return a store with the fixtures of the data file ``path``. Raises OSError, or ValueError for another file."""
+        """Return a store with the fixtures of the data file ``path``. Raises OSError, ValueError."""
         try:
             return cls(json.loads(path.read_text(encoding="utf-8"))[SERVICE])
         except (KeyError, TypeError) as error:

@@ -83,7 +83,11 @@ class Queues:
 
     def depth(self) -> int:
         """Return how many letters are not acked yet."""
-        return sum(len(letters) for _, letters in self._waiting.values())
+        return len(self.waiting())
+
+    def waiting(self) -> list[tuple[Address, Letter]]:
+        """Return every letter that is not acked yet, with the queue it is in."""
+        return [(address, letter) for address, letters in self._waiting.values() for letter in letters]
 
     def put(self, address: Address, letter: Letter, now: datetime) -> None:
         """Queue ``letter``; one with the id of another is a repeated delivery and waits for the same Ack."""

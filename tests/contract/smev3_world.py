@@ -33,7 +33,7 @@ class Reply:
         """Text of the first element at ``path``, with the prefixes of NAMES."""
         assert self.tree is not None
         found = self.tree.find(path, NAMES)
-        return None if found is None else "".join(found.itertext())
+        return None if found is None else "".join(map(str, found.itertext()))
 
     def fault(self) -> str | None:
         """Local name of the fault in soap:Fault/detail, ``soap:Client`` and the like for a bare one, else ``None``."""

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
+from simulators.smev3.config import SimulatorConfig
+from simulators.smev3.faults import RefusedError
+from simulators.smev3.names import VERSIONS
+from simulators.smev3.simulator import Simulator, Visit
 from tests.contract.smev3_caller import message_id
 from tests.contract.smev3_mutations import Good
 from tests.contract.smev3_wrapping import EQUIVALENTS, MUTATIONS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from adapter.signing.gost import GostEngine
+    from tests.contract.smev3_caller import Caller, Clock
     from tests.contract.smev3_world import World
 
 pytest_plugins = ("tests.contract.smev3_fixtures",)
@@ -68,6 +77,35 @@ async def test_a_message_is_refused_when(world: World, good: Good, name: str) ->
     assert (await world.poll(node="node-1")).text(".//t:Response") is None
     accepted = await world.post(good.message)
     assert accepted.status == 200, "the good message itself has to be accepted after the changed one"
+
+
+def test_no_changed_byte_changes_what_is_acted_on(keys: Path, gost: GostEngine, caller: Caller, clock: Clock) -> None:
+    good = Good.make(caller, message_id(clock.now), message_id(clock.now - timedelta(hours=25)))
+    simulator = Simulator(SimulatorConfig(keys=keys, clock=clock), gost)
+    choice = Random(3)  # noqa: S311  — the same bytes every time
+
+    def outcome(message: bytes) -> object:
+        """What was taken: the id, the node and the content, or the refusal's code."""
+        simulator.reset()
+        visit = Visit(VERSIONS["1.2"], message, "")
+        try:
+            arrival, effects = simulator.admit(visit)
+            simulator.perform(visit, arrival, effects)
+        except RefusedError as refusal:
+            return refusal.code
+        ((address, letter),) = simulator.queues.waiting()
+        return letter.original, address.node, [request.data for request in simulator.debt_requests.all()]
+
+    expected = outcome(good.message)
+    assert not isinstance(expected, str)
+    refused = 0
+    for _ in range(1500):
+        changed = bytearray(good.message)
+        changed[choice.randrange(len(changed))] ^= 1 << choice.randrange(8)
+        found = outcome(bytes(changed))
+        assert found == expected or isinstance(found, str)
+        refused += isinstance(found, str)
+    assert refused > 1400
 
 
 def test_there_are_enough_changes() -> None:
