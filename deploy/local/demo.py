@@ -16,16 +16,15 @@ import aiohttp
 from adapter.http import make_session
 from adapter.services.zhkh_debt_requests import EXAMPLES
 from deploy.local.console import StepError, paint, say, step
-from deploy.local.debian import LOCAL
 from deploy.local.upstream import Conversation, Upstream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from adapter.exchange import Example
 
 ACTION = "zhkh-debt-requests"
-REPLIES = LOCAL / "demo"
 SIMULATOR_SECONDS = 15
 RULE_WIDTH = 92
 
@@ -52,24 +51,27 @@ class Case:
     praise: str
 
 
-def main(variables: Mapping[str, str]) -> int:
-    """Run the demo against the stack ``variables`` lead to; return 0 when every reply is right."""
-    return asyncio.run(_run(variables))
+def main(variables: Mapping[str, str], replies: Path) -> int:
+    """Run the demo against the stack ``variables`` lead to; return 0 when every reply is right.
 
-
-async def _run(variables: Mapping[str, str]) -> int:
-    REPLIES.mkdir(parents=True, exist_ok=True)
-    for old in REPLIES.glob("reply-*.json"):
+    The seed's four replies are written to the folder ``replies``, as they came.
+    """
+    replies.mkdir(parents=True, exist_ok=True)
+    for old in replies.glob("reply-*.json"):
         old.unlink()
+    return asyncio.run(_run(variables, replies))
+
+
+async def _run(variables: Mapping[str, str], replies: Path) -> int:
     rows = []
     async with Simulator(variables["SIM_SMEV_URL"]) as simulator, Upstream(variables) as upstream:
         for number, example in enumerate(EXAMPLES, start=1):
             row, talk = await _show(upstream, simulator, _seed_case(number, example))
             rows.append(row)
             if talk is not None:
-                (REPLIES / f"reply-{number}.json").write_bytes(talk.reply)
+                (replies / f"reply-{number}.json").write_bytes(talk.reply)
         rows.extend(await _fresh(upstream, simulator))
-    _print_table(rows)
+    _print_table(rows, replies)
     return 0 if all(row.good for row in rows) else 1
 
 
@@ -234,7 +236,7 @@ def _indented(value: object) -> str:
     return textwrap.indent(json.dumps(value, ensure_ascii=False, indent=2), "    ")
 
 
-def _print_table(rows: list[Row]) -> None:
+def _print_table(rows: list[Row], replies: Path) -> None:
     heading = f"{'example':<18}{'code':<26}{'seconds':>8}  verdict"
     say(f"\n  {paint(heading, 'bold')}")
     for row in rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -94,6 +95,11 @@ class Program:
         """Stop the program; return whether it ran."""
         self._mark.unlink(missing_ok=True)
         return self._process.stop(seconds=STOP_SECONDS)
+
+    def kill(self) -> None:
+        """End the program at once (SIGKILL), as a crash would."""
+        self._process.send(signal.SIGKILL)
+        self._process.wait_gone(10)
 
     def _marked(self, mark: str) -> bool:
         return self._mark.exists() and self._mark.read_text(encoding="ascii") == mark
