@@ -243,7 +243,6 @@ def _print_table(rows: list[Row], replies: Path) -> None:
         verdict = paint(row.verdict, "green" if row.good else "red")
         say(f"  {row.example:<18}{row.code:<26}{row.seconds:>8.2f}  {verdict}")
     good = sum(row.good for row in rows)
-    closing = (
-        f"{good} of {len(rows)} replies are right; the seed's four are in .local/demo/reply-1.json to reply-4.json"
-    )
+    place = f"the seed's four are in {replies}/reply-1.json to reply-4.json"
+    closing = f"{good} of {len(rows)} replies are right; {place}"
     say(f"\n  {paint(closing, 'green' if good == len(rows) else 'red')}\n")
