@@ -1,56 +1,47 @@
-"""XML signatures as СМЭВ3 uses them: one reference over exactly the node that its place in the message demands.
+"""XML signatures as СМЭВ3 uses them: one reference over exactly the element that its place in the message demands.
 
-The listed transforms are applied in their order (facts, smev3.md, Pitfalls 6); both families of algorithm URIs are read
-(Pitfalls 5). A signature is mathematically right only over the node that a reader of the message reads: moved,
-wrapped and duplicated Ids are refused.
+The listed transforms are applied in their order, and both families of algorithm URIs are read (facts of СМЭВ3,
+Pitfalls 5 and 6). Which element has to be signed is :mod:`adapter.xml.placement`'s matter; who signed, and whether
+to believe it, is not judged here.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hmac
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from html import escape
+from typing import Final, Protocol
 
+from asn1crypto import algos, core, x509
 from lxml import etree
 
 from adapter.xml.parser import XmlError, parse
-from adapter.xml.transform import exc_c14n, smev_transform, smev_transform_octets
+from adapter.xml.placement import DS, signed_element
+from adapter.xml.transform import exc_c14n, smev_transform_element, smev_transform_octets
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-DS: Final = "http://www.w3.org/2000/09/xmldsig#"
 EXC_C14N: Final = "http://www.w3.org/2001/10/xml-exc-c14n#"
 SMEV_TRANSFORM: Final = "urn://smev-gov-ru/xmldsig/transform"
-_C14N: Final = ("http://www.w3.org/TR/2001/REC-xml-c14n-20010315", "http://www.w3.org/2006/12/xml-c14n11")
+_C14N: Final = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
 _ENVELOPED: Final = f"{DS}enveloped-signature"
-_WSU_ID: Final = "{http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd}Id"
-_IDS: Final = ("Id", "ID", "id", _WSU_ID)
+_COMMENTS: Final = "WithComments"
 _CPXMLSEC: Final = "urn:ietf:params:xml:ns:cpxmlsec:algorithms:"
-#: Digest sizes by the end of an algorithm URI; the old names are read by the length of the digest value.
-_DIGESTS: Final = {"gostr34112012-256": 256, "gostr34112012-512": 512, "gostr3411": 0}
-
-_SIGNED_BY_CALLER: Final = frozenset(
-    {
-        "SenderProvidedRequestData",
-        "SenderProvidedResponseData",
-        "MessageTypeSelector",
-        "Timestamp",
-        "AckTargetMessage",
-        "CancelTargetMessage",
-    }
-)
-_SIGNED_BY_SMEV: Final = frozenset(
-    {"Request", "Response", "Cancel", "MessageMetadata", "AsyncProcessingStatusData", "SmevAsyncProcessingMessage"}
-)
-_SIGNED_BY_SENDER: Final = frozenset({"SenderProvidedRequestData", "SenderProvidedResponseData"})
-#: What stands beside the element that holds a signature, by that element's local name.
-_SIBLINGS: Final[Mapping[str, frozenset[str]]] = {
-    "CallerInformationSystemSignature": _SIGNED_BY_CALLER,
-    "SMEVSignature": _SIGNED_BY_SMEV,
-    "SenderInformationSystemSignature": _SIGNED_BY_SENDER,
+#: Algorithm names of both families. 0 bits: an old name, which old software also writes for 2012 keys; then the
+#: certificate's key and the digest's length tell.
+_FAMILIES: Final = (_CPXMLSEC, "http://www.w3.org/2001/04/xmldsig-more#")
+_DIGEST_BITS: Final = {"gostr34112012-256": 256, "gostr34112012-512": 512, "gostr3411": 0}
+_SIGNATURE_BITS: Final = {
+    "gostr34102012-gostr34112012-256": 256,
+    "gostr34102012-gostr34112012-512": 512,
+    "gostr34102001-gostr3411": 0,
 }
+_KEY_BITS: Final = {"1.2.643.7.1.1.1.1": 256, "1.2.643.7.1.1.1.2": 512}
+_KEY_2001: Final = "1.2.643.2.2.19"
+_XML_NAMES: Final = "{http://www.w3.org/XML/1998/namespace}"
+_MOST_TRANSFORMS: Final = 8
+_NCNAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
 class Gost(Protocol):
@@ -106,7 +97,10 @@ class _WrongSignatureError(XmlError):
 
 
 def verify_message(data: bytes, gost: Gost) -> list[SignatureVerdict]:
-    """Judge every ds:Signature of a document, in document order. Raises XmlError for what is no XML."""
+    """Judge every ds:Signature of a document, in document order. Raises XmlError for what is no XML of ours.
+
+    ``data`` is the whole message as it was received (without MIME around it): nothing may have been re-formatted.
+    """
     root = parse(data)
     return [_verdict(root, signature, gost) for signature in root.iter(f"{{{DS}}}Signature")]
 
@@ -115,76 +109,76 @@ def signature_facts(signature: bytes) -> SignatureFacts:
     """Read a ds:Signature element. Raises XmlError for anything else."""
     root = parse(signature)
     if root.tag != f"{{{DS}}}Signature":
-        raise XmlError("is not a ds:Signature")
-    reference = _reference(root)
+        raise XmlError("not a ds:Signature")
+    signed_info = _child(root, "SignedInfo")
+    reference = _child(signed_info, "Reference")
+    algorithm = _child(signed_info, "SignatureMethod").get("Algorithm", "")
     return SignatureFacts(
-        reference.get("URI", ""),
-        _octets(reference, "DigestValue"),
-        _certificate(root),
-        _child(_child(root, "SignedInfo"), "SignatureMethod").get("Algorithm", ""),
+        reference.get("URI", ""), _octets(_child(reference, "DigestValue")), _certificate(root), algorithm
     )
 
 
-def sign_element(  # noqa: PLR0913 — a signature is made of these
+def sign_element(  # noqa: PLR0913  — a signature is made of these
     xml: bytes, gost: Gost, key: object, certificate: bytes, bits: int, *, prefix: str = "ds"
 ) -> bytes:
     """Sign the root of ``xml`` by its Id (URI="#Id"), or as a document (URI="") when it has none.
 
-    Returns a ds:Signature element in canonical form, with no white space inside. Raises XmlError for bad XML,
-    TransformError for content that the СМЭВ transform refuses.
+    ``bits`` are the key's, 256 or 512. Transforms are exc-c14n and SMEV. Returns a ds:Signature element without
+    whitespace inside (recommendations, tables 4, 6 and 7). Raises XmlError for bad XML, TransformError for content
+    that the SMEV transform refuses, ValueError for a prefix that is none.
     """
-    identifier = parse(xml).get("Id")
-    uri = "" if identifier is None else f"#{_escape(identifier)}"
-    digest = base64.b64encode(gost.digest(bits, smev_transform(xml))).decode()
-    declared = f' xmlns:{prefix}="{DS}"'
-    signed_info = _signed_info(prefix, uri, digest, bits)
-    octets = f"<{prefix}:SignedInfo{declared}>{signed_info}</{prefix}:SignedInfo>".encode()
-    value = base64.b64encode(gost.sign(key, octets)).decode()
-    der = base64.b64encode(certificate).decode()
+    if not _NCNAME.fullmatch(prefix):
+        raise ValueError("not a namespace prefix")
+    root = parse(xml)
+    identifier = root.get("Id") or root.get("ID") or root.get("id")
+    digest = gost.digest(bits, smev_transform_element(root))
+    signed_info = _signed_info(prefix, "" if identifier is None else f"#{identifier}", digest, bits)
+    # The same bytes twice: standing alone, SignedInfo declares its prefix in its canonical form.
+    octets = exc_c14n(parse(f'<{prefix}:SignedInfo xmlns:{prefix}="{DS}">{signed_info}'.encode()))
+    value = _base64(gost.sign(key, octets))
     return (
-        f"<{prefix}:Signature{declared}><{prefix}:SignedInfo>{signed_info}</{prefix}:SignedInfo>"
+        f'<{prefix}:Signature xmlns:{prefix}="{DS}"><{prefix}:SignedInfo>{signed_info}'
         f"<{prefix}:SignatureValue>{value}</{prefix}:SignatureValue><{prefix}:KeyInfo><{prefix}:X509Data>"
-        f"<{prefix}:X509Certificate>{der}</{prefix}:X509Certificate></{prefix}:X509Data></{prefix}:KeyInfo>"
-        f"</{prefix}:Signature>"
+        f"<{prefix}:X509Certificate>{_base64(certificate)}</{prefix}:X509Certificate></{prefix}:X509Data>"
+        f"</{prefix}:KeyInfo></{prefix}:Signature>"
     ).encode()
 
 
-def _signed_info(prefix: str, uri: str, digest: str, bits: int) -> str:
-    """Return the content of SignedInfo, already canonical."""
-
-    def empty(name: str, algorithm: str) -> str:
-        return f'<{prefix}:{name} Algorithm="{algorithm}"></{prefix}:{name}>'
-
+def _signed_info(prefix: str, uri: str, digest: bytes, bits: int) -> str:
+    """Return SignedInfo from behind its start tag on."""
     return (
-        empty("CanonicalizationMethod", EXC_C14N)
-        + empty("SignatureMethod", f"{_CPXMLSEC}gostr34102012-gostr34112012-{bits}")
-        + f'<{prefix}:Reference URI="{uri}"><{prefix}:Transforms>'
-        + empty("Transform", EXC_C14N)
-        + empty("Transform", SMEV_TRANSFORM)
-        + f"</{prefix}:Transforms>"
-        + empty("DigestMethod", f"{_CPXMLSEC}gostr34112012-{bits}")
-        + f"<{prefix}:DigestValue>{digest}</{prefix}:DigestValue></{prefix}:Reference>"
+        f'<{prefix}:CanonicalizationMethod Algorithm="{EXC_C14N}"/>'
+        f'<{prefix}:SignatureMethod Algorithm="{_CPXMLSEC}gostr34102012-gostr34112012-{bits}"/>'
+        f'<{prefix}:Reference URI="{escape(uri)}"><{prefix}:Transforms>'
+        f'<{prefix}:Transform Algorithm="{EXC_C14N}"/><{prefix}:Transform Algorithm="{SMEV_TRANSFORM}"/>'
+        f'</{prefix}:Transforms><{prefix}:DigestMethod Algorithm="{_CPXMLSEC}gostr34112012-{bits}"/>'
+        f"<{prefix}:DigestValue>{_base64(digest)}</{prefix}:DigestValue></{prefix}:Reference></{prefix}:SignedInfo>"
     )
 
 
-def _escape(value: str) -> str:
-    return value.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _verdict(root: etree._Element, signature: etree._Element, gost: Gost) -> SignatureVerdict:
+    """Judge one signature; what was learnt before a rule broke stays in the verdict."""
     holder = signature.getparent()
-    reference, element, certificate, algorithm, reason = "", "", b"", "", ""
+    reference, element, algorithm, reason = "", "", "", ""
+    certificate = b""
     try:
         signed_info = _child(signature, "SignedInfo")
         algorithm = _child(signed_info, "SignatureMethod").get("Algorithm", "")
-        certificate = _certificate(signature)
-        entry = _reference(signature)
+        entry = _child(signed_info, "Reference")
         reference = entry.get("URI", "")
-        target = _resolve(root, signature, reference)
+        if "URI" not in entry.attrib:
+            raise _WrongSignatureError("the reference has no URI")
+        certificate = _certificate(signature)
+        target = signed_element(root, signature, reference)
         element = str(target.tag)
-        _check_digest(entry, target, signature, gost)
-        canonical = _canonicalise(signed_info, _child(signed_info, "CanonicalizationMethod"))
-        if not gost.verify(certificate, canonical, _octets(signature, "SignatureValue")):
+        key_bits = _key_bits(certificate, algorithm)
+        _check_digest(entry, target, signature, key_bits, gost)
+        octets = _canonicalize(signed_info, _child(signed_info, "CanonicalizationMethod"))
+        if not gost.verify(certificate, octets, _octets(_child(signature, "SignatureValue"))):
             raise _WrongSignatureError("the signature value is wrong")
     except XmlError as error:
         reason = error.rule
@@ -195,156 +189,154 @@ def _verdict(root: etree._Element, signature: etree._Element, gost: Gost) -> Sig
 def _child(parent: etree._Element, name: str) -> etree._Element:
     found = parent.findall(f"{{{DS}}}{name}")
     if len(found) != 1:
-        raise _WrongSignatureError(f"{name} must be there exactly once")
+        raise _WrongSignatureError(f"{name} has to be there exactly once")
     return found[0]
 
 
-def _reference(signature: etree._Element) -> etree._Element:
-    return _child(_child(signature, "SignedInfo"), "Reference")
-
-
-def _octets(parent: etree._Element, name: str) -> bytes:
-    return _base64(_child(parent, name))
-
-
-def _base64(node: etree._Element) -> bytes:
-    """Decode the text of a node; line breaks inside are other people's habit."""
-    text = "".join(str(part) for part in node.itertext())
+def _octets(element: etree._Element) -> bytes:
+    """Read base64, in lines or not."""
+    text = "".join(str(piece) for piece in element.itertext())
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        return base64.b64decode("".join(text.split()).encode(), validate=True)
     except (binascii.Error, ValueError):
-        raise _WrongSignatureError(f"{etree.QName(node).localname} is no base64") from None
+        raise _WrongSignatureError(f"{etree.QName(element).localname} is not base64") from None
 
 
 def _certificate(signature: etree._Element) -> bytes:
+    """Return the signer's certificate: the first one, where a chain is given."""
     found = signature.findall(f"{{{DS}}}KeyInfo/{{{DS}}}X509Data/{{{DS}}}X509Certificate")
     if not found:
         raise _WrongSignatureError("X509Certificate is missing")
-    # Where a chain is given, the signer's certificate stands first.
-    return _base64(found[0])
+    return _octets(found[0])
 
 
-def _resolve(root: etree._Element, signature: etree._Element, reference: str) -> etree._Element:
-    """Return the node that the reference names, if it is the one that the signature's place demands."""
-    demanded = _demanded(signature)
-    if not reference:
-        return root if demanded is None else demanded
-    if not reference.startswith("#") or len(reference) < 2:
-        raise _WrongSignatureError("the reference leaves the document")
-    named = [node for node in root.iter(etree.Element) if _has_id(node, reference[1:])]
-    named = [node for node in named if not _in_personal_signature(node)] or named
-    if not named:
-        raise _WrongSignatureError("the reference names no element")
-    if len(named) > 1:
-        raise _WrongSignatureError("the Id is not unique")
-    if demanded is not None and named[0] is not demanded:
-        raise _WrongSignatureError("the signed element is not the one that its place demands")
-    return named[0]
+def _key_bits(certificate: bytes, algorithm: str) -> int:
+    """Return the bits of the certificate's key if ``algorithm``, a signature method URI, may be made with it."""
+    stated = _named(algorithm, _SIGNATURE_BITS)
+    if stated is None:
+        raise _WrongSignatureError("the signature algorithm is unsupported")
+    key = _key_algorithm(certificate)
+    if key == _KEY_2001:
+        raise _WrongSignatureError("the key is unsupported: GOST R 34.10-2001 with GOST R 34.11-94")
+    bits = _KEY_BITS.get(key)
+    if bits is None:
+        raise _WrongSignatureError("the certificate has no GOST R 34.10-2012 key")
+    if stated not in (0, bits):
+        raise _WrongSignatureError("the certificate's key is not of the stated signature algorithm")
+    return bits
 
 
-def _has_id(node: etree._Element, value: str) -> bool:
-    return any(node.get(name) == value for name in _IDS)
+def _key_algorithm(certificate: bytes) -> str:
+    """Return the OID of a DER certificate's public key."""
+    try:
+        info = x509.Certificate.load(certificate, strict=True)["tbs_certificate"]["subject_public_key_info"].dump()
+        # asn1crypto's own reading of a public key fails for GOST, so the identifier is read by itself.
+        return str(algos.AlgorithmIdentifier.load(core.Sequence.load(info)[0].dump())["algorithm"].dotted)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+        raise _WrongSignatureError("X509Certificate is not readable") from None
 
 
-def _in_personal_signature(node: etree._Element) -> bool:
-    """Tell whether a node belongs to a PersonalSignature: copies of Ids are seen there (facts, smev3.md)."""
-    return any(etree.QName(above).localname == "PersonalSignature" for above in node.iterancestors(etree.Element))
+def _named(algorithm: str, names: dict[str, int]) -> int | None:
+    """Return the bits of an algorithm URI of either family; ``None`` when it is not one of ``names``."""
+    return next(
+        (names.get(algorithm.removeprefix(family)) for family in _FAMILIES if algorithm.startswith(family)), None
+    )
 
 
-def _demanded(signature: etree._Element) -> etree._Element | None:
-    """Return the node that a signature in this place has to sign; ``None`` where the place demands nothing."""
-    holder = signature.getparent()
-    if holder is None:
-        return None
-    name, parent = etree.QName(holder).localname, holder.getparent()
-    if parent is None or (name not in _SIBLINGS and name != "PersonalSignature"):
-        return None
-    siblings = [node for node in parent if isinstance(node.tag, str)]
-    if name == "PersonalSignature":
-        contents = [node for node in siblings if etree.QName(node).localname == "MessagePrimaryContent"]
-        wanted = [node for content in contents for node in content if isinstance(node.tag, str)]
-    else:
-        wanted = [node for node in siblings if etree.QName(node).localname in _SIBLINGS[name]]
-    if len(wanted) != 1:
-        raise _WrongSignatureError("the element to be signed does not stand beside the signature exactly once")
-    return wanted[0]
-
-
-def _check_digest(reference: etree._Element, target: etree._Element, signature: etree._Element, gost: Gost) -> None:
-    stated = _octets(reference, "DigestValue")
-    algorithm = _child(reference, "DigestMethod").get("Algorithm", "")
-    family = next((end for end in _DIGESTS if algorithm.endswith(end)), None)
-    bits = len(stated) * 8
-    if family is None or bits not in (256, 512) or _DIGESTS[family] not in (0, bits):
-        raise _WrongSignatureError("the digest algorithm is not supported")
-    if gost.digest(bits, _apply_transforms(reference, target, signature)) != stated:
+def _check_digest(
+    reference: etree._Element, target: etree._Element, signature: etree._Element, key_bits: int, gost: Gost
+) -> None:
+    stated = _named(_child(reference, "DigestMethod").get("Algorithm", ""), _DIGEST_BITS)
+    digest = _octets(_child(reference, "DigestValue"))
+    bits = stated or key_bits
+    if stated is None:
+        raise _WrongSignatureError("the digest algorithm is unsupported")
+    if len(digest) * 8 != bits:
+        raise _WrongSignatureError("the digest is not as long as its algorithm says")
+    if not hmac.compare_digest(gost.digest(bits, _transformed(reference, target, signature)), digest):
         raise _WrongSignatureError("the digest is not that of the signed element")
 
 
-def _apply_transforms(reference: etree._Element, target: etree._Element, signature: etree._Element) -> bytes:
-    """Run the listed transforms in their order; what is still a node at the end is canonicalised by C14N 1.0."""
-    listed = reference.findall(f"{{{DS}}}Transforms/{{{DS}}}Transform")
-    if len(listed) > 8:
+def _transformed(reference: etree._Element, target: etree._Element, signature: etree._Element) -> bytes:
+    """Apply the listed transforms in their order; an element that is left is canonicalised by C14N 1.0."""
+    transforms = reference.findall(f"{{{DS}}}Transforms/{{{DS}}}Transform")
+    if len(transforms) > _MOST_TRANSFORMS:
         raise _WrongSignatureError("too many transforms")
-    node: etree._Element | None = target
-    octets = b""
-    for transform in listed:
-        algorithm = transform.get("Algorithm", "")
+    value: etree._Element | bytes = target
+    algorithms = [transform.get("Algorithm", "") for transform in transforms]
+    for position, (transform, algorithm) in enumerate(zip(transforms, algorithms, strict=True)):
+        if algorithm == EXC_C14N and algorithms[position + 1 : position + 2] == [SMEV_TRANSFORM]:
+            continue  # the SMEV transform of an element begins with it
         if algorithm == SMEV_TRANSFORM:
-            octets = smev_transform_octets(exc_c14n(node) if node is not None else exc_c14n(parse(octets)))
-            node = None
+            value = smev_transform_octets(value) if isinstance(value, bytes) else smev_transform_element(value)
             continue
-        if node is None:
-            node = parse(octets)
+        element = parse(value) if isinstance(value, bytes) else value
         if algorithm == _ENVELOPED:
-            node = _without_signature(node, signature)
+            if isinstance(value, bytes):
+                raise _WrongSignatureError("enveloped-signature has to come before other transforms")
+            value = _without(element, signature)
         else:
-            octets, node = _canonicalise(node, transform), None
-    return octets if node is None else _c14n(node, comments=False)
+            value = _canonicalize(element, transform)
+    return value if isinstance(value, bytes) else _c14n(value, comments=False)
 
 
-def _canonicalise(node: etree._Element, method: etree._Element) -> bytes:
-    """Canonicalise by a CanonicalizationMethod or Transform element."""
-    algorithm, _, comments = method.get("Algorithm", "").partition("#")
-    if f"{algorithm}#" == EXC_C14N and comments in ("", "WithComments"):
+def _canonicalize(element: etree._Element, method: etree._Element) -> bytes:
+    """Canonicalise by a CanonicalizationMethod or a Transform."""
+    algorithm = method.get("Algorithm", "")
+    if algorithm in (EXC_C14N, EXC_C14N + _COMMENTS):
         listed = method.find(f"{{{EXC_C14N}}}InclusiveNamespaces")
-        prefixes = () if listed is None else listed.get("PrefixList", "").split()
-        return exc_c14n(node, comments=bool(comments), inclusive=prefixes)
-    if algorithm in _C14N and comments in ("", "WithComments"):
-        return _c14n(node, comments=bool(comments))
-    raise _WrongSignatureError("the transform is not supported")
+        inclusive = () if listed is None else listed.get("PrefixList", "").split()
+        return exc_c14n(element, comments=algorithm != EXC_C14N, inclusive=inclusive)
+    if algorithm in (_C14N, f"{_C14N}#{_COMMENTS}"):
+        return _c14n(element, comments=algorithm != _C14N)
+    raise _WrongSignatureError("a transform or canonicalisation is unsupported")
 
 
-def _c14n(node: etree._Element, *, comments: bool) -> bytes:
-    return etree.tostring(node, method="c14n", exclusive=False, with_comments=comments)
+def _c14n(element: etree._Element, *, comments: bool) -> bytes:
+    """Return canonical XML 1.0 of an element in its document: with the namespaces and xml: attributes in scope."""
+    inherited = {
+        name: value
+        for above in reversed(list(element.iterancestors(etree.Element)))
+        for name, value in above.attrib.items()
+        if str(name).startswith(_XML_NAMES)
+    }
+    try:
+        if inherited.keys() - element.attrib.keys():
+            element = _copy(element)
+            for name, value in inherited.items():
+                if name not in element.attrib:
+                    element.set(name, value)
+        return etree.tostring(element, method="c14n", exclusive=False, with_comments=comments)
+    except etree.C14NError:
+        raise _WrongSignatureError("canonical XML is not defined: a namespace URI is relative") from None
 
 
-def _without_signature(node: etree._Element, signature: etree._Element) -> etree._Element:
-    """Return a copy of ``node``, in its namespaces, without the signature inside it."""
-    steps = []
-    while signature is not node:
-        parent = signature.getparent()
+def _copy(element: etree._Element) -> etree._Element:
+    """Return the element as the root of a document of its own, with the namespaces in scope."""
+    return parse(etree.tostring(element, encoding="utf-8", with_tail=False))
+
+
+def _without(element: etree._Element, signature: etree._Element) -> etree._Element:
+    """Return a copy of ``element`` without ``signature``; itself when the signature is not inside it."""
+    steps: list[int] = []
+    node = signature
+    while node is not element:
+        parent = node.getparent()
         if parent is None:
-            return node
-        steps.append(parent.index(signature))
-        signature = parent
-    copy = parse(exc_c14n(node, comments=True, inclusive=[prefix or "#default" for prefix in node.nsmap]))
-    found = copy
+            return element
+        steps.append(parent.index(node))
+        node = parent
+    if not steps:
+        raise _WrongSignatureError("a signature cannot be taken out of itself")
+    copy = node = _copy(element)
     for step in reversed(steps):
-        found = found[step]
-    holder = found.getparent()
-    if holder is not None:
-        _keep_tail(holder, found)
-        holder.remove(found)
-    return copy
-
-
-def _keep_tail(holder: etree._Element, found: etree._Element) -> None:
-    """The text behind a removed element stays where it was."""
-    if not found.tail:
-        return
-    before = found.getprevious()
+        node = node[step]
+    holder, before, tail = node.getparent(), node.getprevious(), node.tail or ""
+    if holder is None:
+        raise _WrongSignatureError("a signature cannot be taken out of itself")
+    holder.remove(node)  # and its tail, which is the document's
     if before is None:
-        holder.text = (holder.text or "") + found.tail
+        holder.text = (holder.text or "") + tail
     else:
-        before.tail = (before.tail or "") + found.tail
+        before.tail = (before.tail or "") + tail
+    return copy
