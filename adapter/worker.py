@@ -41,6 +41,8 @@ log = structlog.get_logger(__name__)
 
 #: Events that the adapter may publish; each has a durable queue of its name.
 EVENTS: Final = ("smev3.request-status", "adapter.sent")
+#: Seconds to wait for a queue's consumer before saying how many there are.
+_PATIENCE: Final = 10.0
 #: Calls that run at once to one gateway.
 GATEWAY_PLACES: Final = 64
 
@@ -182,6 +184,9 @@ class Worker:
             for consumer in self._consumers:
                 session = f"{self._journal.worker}:{self._session}:{consumer.queue}"
                 group.create_task(consumer.run(connection, session, self._stopping))
+            for consumer in self._consumers:
+                await asyncio.wait({group.create_task(consumer.consuming.wait())}, timeout=_PATIENCE)
+            log.info("adapter consumes", count=sum(consumer.consuming.is_set() for consumer in self._consumers))
 
 
 @asynccontextmanager

@@ -1,0 +1,104 @@
+"""The commands that people type, run as they are typed."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from adapter.services.zhkh_debt_requests import EXAMPLES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.e2e.conftest import Process, Stack
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Path:
+    file = tmp_path / "example.json"
+    file.write_text(json.dumps(EXAMPLES[0].request, ensure_ascii=False), encoding="utf-8")
+    return file
+
+
+def test_render_prints_the_xml_without_any_configuration(stack: Stack, example: Path) -> None:
+    done = stack.command("render", "zhkh-debt-requests", str(example), MQ_HOST="", SIGN_SERVICE="")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(b"<")
+    assert b"ImportDebtRequestsRequest" in done.stdout
+
+
+def test_render_names_every_fault_of_a_bad_command(stack: Stack) -> None:
+    done = stack.command("render", "zhkh-debt-requests", "-", stdin=b'{"actions": []}')
+    assert done.returncode == 1
+    assert "information_system_id" in done.stderr.decode()
+    assert "actions" in done.stderr.decode()
+
+
+def test_render_of_an_unknown_action_lists_the_known_ones(stack: Stack, example: Path) -> None:
+    done = stack.command("render", "nonsense", str(example))
+    assert done.returncode == 2
+    assert b"zhkh-debt-requests" in done.stderr
+
+
+def test_send_waits_for_the_reply_and_prints_it(stack: Stack, running: Process, example: Path) -> None:
+    done = stack.command("send", "zhkh-debt-requests", str(example), "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == EXAMPLES[0].reply
+
+
+def test_send_of_a_refused_command_prints_the_error_and_fails(stack: Stack, running: Process) -> None:
+    done = stack.command("send", "zhkh-debt-requests", "-", stdin=b"{}")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"]["error_code"] == "ADAPTER-INVALID-COMMAND"
+
+
+def test_send_to_an_action_that_nobody_serves_says_so(stack: Stack, running: Process, example: Path) -> None:
+    done = stack.command("send", "nobody", str(example))
+    assert done.returncode == 1
+    assert b"no queue nobody" in done.stderr
+
+
+def test_check_tests_every_connection_and_hides_secrets(stack: Stack, running: Process) -> None:
+    done = stack.command("check")
+    text = done.stdout.decode()
+    assert done.returncode == 0, text
+    for part in ("broker", "database", "signing service", "СМЭВ3", "everything answers"):
+        assert part in text
+    for secret in ("SIGN_TOKEN_OV", "SIGN_TOKEN_SP", "DATABASE_PASS"):
+        assert stack.environment[secret] not in text
+
+
+def test_check_names_what_cannot_be_reached_and_fails(stack: Stack) -> None:
+    done = stack.command("check", "--json", SIGN_SERVICE="http://127.0.0.1:1")
+    findings = {finding["name"]: finding["ok"] for finding in json.loads(done.stdout)}
+    assert done.returncode == 1
+    assert findings["signing service"] is False
+    assert findings["broker"] is True
+
+
+def test_a_wrong_configuration_is_refused_with_all_faults_and_no_secret(stack: Stack) -> None:
+    done = stack.command("run", MQ_PORT="many", USE_PERSONAL_SIGNATURE="perhaps", SIGN_SERVICE="", SERVICES="zhkh-*")
+    text = done.stderr.decode()
+    assert done.returncode == 2
+    for name in ("MQ_PORT", "USE_PERSONAL_SIGNATURE", "SIGN_SERVICE"):
+        assert name in text
+    assert stack.environment["SIGN_TOKEN_OV"] not in text
+
+
+def test_migrate_says_that_there_is_nothing_to_do_twice(stack: Stack, running: Process) -> None:
+    done = stack.command("migrate")
+    assert done.returncode == 0
+    assert b"up to date" in done.stdout
+
+
+def test_an_unknown_command_is_wrong_use(stack: Stack) -> None:
+    assert stack.command("fly").returncode == 2
+    assert stack.command().returncode == 2
+
+
+def test_the_signing_service_wants_to_be_called_a_development_one(stack: Stack) -> None:
+    done = stack.command("sign-service")
+    assert done.returncode == 2
+    assert b"--development" in done.stderr
