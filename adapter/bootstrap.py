@@ -49,7 +49,11 @@ async def open_gateways(
     )
     smev_session = await stack.enter_async_context(make_session(timeout=smev.timeout, limit=GATEWAY_PLACES + 8))
     signer = SigningClient(
-        signing.url, session=sign_session, tokens=signing.tokens, trust=smev.trust, timeout=signing.timeout
+        signing.url,
+        session=sign_session,
+        tokens=signing.tokens,
+        trust=smev.trust,
+        timeout=signing.timeout,
     )
     stack.push_async_callback(signer.close)
     options = Smev3Options(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: Modules of subcommands, imported only when their command is asked for: ``adapter smev3 transform`` starts fast.
 _COMMANDS: Final = {
     "run": ("adapter.cli_run", "serve the actions of SERVICES until SIGTERM"),
-    "migrate": ("adapter.cli_run", "bring the database to this version's schema"),
+    "migrate": ("adapter.cli_migrate", "bring the database to this version's schema"),
     "check": ("adapter.cli_check", "test the configuration and every connection"),
     "send": ("adapter.cli_send", "publish a command as an upstream system would, and wait for its reply"),
     "render": ("adapter.cli_render", "print the XML of a command without sending anything"),
@@ -38,21 +38,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
             importlib.import_module(module).add_parser(subparsers)
         elif name not in subparsers.choices:
             subparsers.add_parser(name, help=sentence, add_help=False)
-    options = parser.parse_args(argv)
+    options, rest = parser.parse_known_args(argv)
+    if rest and not hasattr(options, "rest"):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.rest = rest
     try:
         return int(options.run(options))
-    except ConfigurationError as error:
-        print("the configuration is wrong:", file=sys.stderr)
-        for name, fault in error.faults.items():
-            print(f"  {name}: {fault}", file=sys.stderr)
-        return 2
-    except AdapterError as error:
-        print(f"{error.code}: {error.description}", file=sys.stderr)
-        for field in error.fields:
-            print(f"  {field.path}: {field.rule}", file=sys.stderr)
-        return 1
+    except (ConfigurationError, AdapterError) as error:
+        return _explain(error)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):
         return 130
+
+
+def _explain(error: ConfigurationError | AdapterError) -> int:
+    """Tell a person what is wrong, every fault on a line of its own."""
+    if isinstance(error, ConfigurationError):
+        print("the configuration is wrong:", file=sys.stderr)
+        for name, fault in error.faults.items():
+            print(f"  {name}: {fault}", file=sys.stderr)
+        return 2
+    print(f"{error.code}: {error.description}", file=sys.stderr)
+    for field in error.fields:
+        print(f"  {field.path}: {field.rule}", file=sys.stderr)
+    return 1

@@ -33,10 +33,6 @@ _MEANING: Final[Mapping[Code, str]] = {
         "Another body came earlier under the same (action, user_id, message_id). This one was not run; the first is "
         "not disturbed."
     ),
-    Code.MESSAGE_ID_REQUIRED: (
-        "MQ_REQUIRE_MESSAGE_ID is on and the command has no message_id. On the wire this is an entry of `fields` "
-        "(`properties.message_id`) inside `ADAPTER-INVALID-COMMAND`, with this sentence as its rule."
-    ),
     Code.EXPIRED: (
         "The deadline passed without an answer, or the broker dropped the command by its expiration. If the request "
         "had left already, an answer may still come: it is sent as one more reply with x-adapter-late."
@@ -85,8 +81,7 @@ _OUTCOME: Final[Mapping[Outcome, str]] = {
     Outcome.REFUSED: "final: the exchange becomes `failed`, the reply carries the gateway's code and words",
     Outcome.LATER: "the same bytes are sent again under the same MessageID until the deadline",
     Outcome.REMINT: (
-        "this MessageID was refused: without an earlier attempt on record it is tried once more, else the exchange "
-        "becomes `uncertain`"
+        "this MessageID was refused: at the first attempt a new one is minted, else the exchange becomes `uncertain`"
     ),
     Outcome.DUPLICATE: "success when an earlier attempt of ours is recorded, else final",
     Outcome.UNNEEDED: "success for an Ack, final for anything else",

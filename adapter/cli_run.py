@@ -1,17 +1,15 @@
-"""``adapter run`` and ``adapter migrate``."""
+"""``adapter run``."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from typing import TYPE_CHECKING
 
 import structlog
 
 from adapter import settings as configuration
-from adapter.journal.journal import DatabaseAddress
-from adapter.journal.migrate import MigrationError, migrate
+from adapter.journal.migrate import MigrationError
 from adapter.journal.writer import DATABASE_ERRORS
 from adapter.log import configure, register_secret, take_over_last_words
 from adapter.services.registry import known_actions, make_services
@@ -28,12 +26,9 @@ log = structlog.get_logger(__name__)
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add both commands."""
+    """Add the command."""
     run = subparsers.add_parser("run", help="serve the actions of SERVICES until SIGTERM")
     run.set_defaults(run=_run)
-    database = subparsers.add_parser("migrate", help="bring the database to this version's schema")
-    database.add_argument("--pre-only", action="store_true", help="leave out what old code cannot live with")
-    database.set_defaults(run=_migrate)
 
 
 def load_settings() -> Settings:
@@ -72,26 +67,3 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
-
-
-def _migrate(options: argparse.Namespace) -> int:
-    settings = load_settings()
-    phases = ("pre",) if options.pre_only else ("pre", "post")
-
-    async def apply() -> None:
-        connection = await DatabaseAddress(settings.database.connect_arguments()).connect()
-        try:
-            applied = await migrate(connection, phases=phases)
-        finally:
-            await connection.close()
-        for migration in applied:
-            print(f"applied {migration.number:04} {migration.name} ({migration.phase})")
-        print("the database is up to date" if not applied else f"{len(applied)} migrations applied")
-
-    try:
-        asyncio.run(apply())
-    except _NOT_MIGRATED as error:
-        reason = str(error) if isinstance(error, MigrationError) else type(error).__name__
-        print(f"the database was not migrated: {reason}", file=sys.stderr)
-        return 1
-    return 0

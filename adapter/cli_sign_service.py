@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command; its own arguments are those of ``python -m simulators.sign_service``."""
     parser = subparsers.add_parser("sign-service", help="the reference signing service", add_help=False)
     parser.add_argument("--development", action="store_true")
-    parser.add_argument("rest", nargs=argparse.REMAINDER)
-    parser.set_defaults(run=_serve)
+    parser.set_defaults(run=_serve, rest=[])
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -37,11 +37,6 @@ class Code(Enum):
         "Команда с таким message_id уже принята с другим содержимым",
         Retry.FIX,
     )
-    MESSAGE_ID_REQUIRED = (
-        "ADAPTER-MESSAGE-ID-REQUIRED",
-        "Свойство message_id обязательно: без него повторная доставка неотличима от новой команды",
-        Retry.FIX,
-    )
     EXPIRED = ("ADAPTER-EXPIRED", "Срок команды истёк до получения ответа", Retry.LATER)
     UNCERTAIN = (
         "ADAPTER-UNCERTAIN",

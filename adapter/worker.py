@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 #: Events that the adapter may publish; each has a durable queue of its name.
-EVENTS: Final = ("smev3.request-status", "adapter.sent")
+EVENTS: Final = ("smev3.request-status", "adapter.accepted", "adapter.sent", "adapter.answered")
 #: Seconds to wait for a queue's consumer before saying how many there are.
 _PATIENCE: Final = 10.0
 #: Calls that run at once to one gateway.

@@ -328,13 +328,16 @@ class Settle(Operation[bool]):
 
 @dataclass(slots=True)
 class Note(Operation[bool]):
-    """Add proof or outbox rows, change nothing."""
+    """Add proof or outbox rows; the state stays as it is."""
 
     rank: ClassVar[int] = 5
 
     @classmethod
-    async def apply(cls, connection: asyncpg.Connection, batch: Sequence[Note]) -> list[bool]:  # noqa: ARG003 — same shape as its peers
-        """Let the rows beside it be written."""
+    async def apply(cls, connection: asyncpg.Connection, batch: Sequence[Note]) -> list[bool]:
+        """Number the events; the rows themselves are written beside it."""
+        events = [row.exchange_id for note in batch for row in note.outbox if row.kind == "event"]
+        if events:
+            await connection.execute(sql("count_events"), events, [1] * len(events))
         return [True] * len(batch)
 
 

@@ -47,7 +47,7 @@ class Caller:
             except SignerError as error:
                 if not error.retryable:
                     raise
-                await runner.retry(exchange, error, after=None, proof=_retry_proof(exchange, error, sent=False))
+                await runner.retry(exchange, error, proof=_retry_proof(exchange, error, sent=False))
                 return
             if envelope.dry_run:
                 await runner.reply(exchange, _dry_run(prepared))
@@ -134,12 +134,12 @@ class Caller:
                 await runner.fail(exchange, State.UNCERTAIN, KnownError(Code.UNCERTAIN, details=_cause(result.error)))
             case TryLater():
                 proof = _retry_proof(exchange, result.error, sent=False, raw=result.raw)
-                await runner.retry(exchange, result.error, after=result.after, proof=proof)
+                await runner.retry(exchange, result.error, after=result.after, remint=result.remint, proof=proof)
             case Unanswered() if rule is Repeat.NEVER:
                 await runner.fail(exchange, State.UNCERTAIN, KnownError(Code.UNCERTAIN, details=_cause(result.error)))
             case Unanswered():
                 proof = _retry_proof(exchange, result.error, sent=True, raw=result.raw)
-                await runner.retry(exchange, result.error, after=None, proof=proof)
+                await runner.retry(exchange, result.error, proof=proof)
 
     async def _note_refusal(self, runner: Runner, exchange: Exchange, result: Refused) -> None:
         """Keep the gateway's raw refusal beside the outcome."""

@@ -131,7 +131,8 @@ class Addressing:
             correlation_id=properties.correlation_id or properties.message_id,
             headers={"x-adapter-command-id": str(exchange.id), "x-adapter-seq": sequence},
         )
-        body = {"action": exchange.action, "command_id": str(exchange.id), **_ids(exchange), **event.body}
+        command = {"id": str(exchange.id), "action": exchange.action, **_ids(exchange)}
+        body = {**event.body, "command": command}
         row = (orjson.dumps(body), section)
         return self._row(exchange.id, "event", (self.names.events, event.name), message_id, row)
 

@@ -131,7 +131,8 @@ class CommandIntake:
             owner=self._journal.worker,
         )
         key = None
-        if properties.message_id:
+        # A dry run sends nothing, so it never stands in the way of the command it rehearses.
+        if properties.message_id and not envelope.dry_run:
             key = command_key(action, properties.user_id, properties.message_id)
         fingerprint = hashlib.sha256(
             b"\0".join((delivery.queue.encode(), hashlib.sha256(delivery.properties).digest(), digest))

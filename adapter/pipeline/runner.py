@@ -100,6 +100,7 @@ class Runner:
             await self._end(exchange, state, KnownError(code))
             return
         service = self._service(exchange)
+        await self.tell(exchange, envelope, "accepted")
         faults = self._faults(exchange, envelope)
         try:
             step = service.start(exchange.command) if exchange.body is not None else None
@@ -127,7 +128,8 @@ class Runner:
                 rule = "тело команды не может быть сохранено"
             faults.append(FieldFault("body", rule))
         if self._limits.require_message_id and not envelope.properties.message_id:
-            faults.append(FieldFault("properties.message_id", Code.MESSAGE_ID_REQUIRED.sentence))
+            rule = "обязательное свойство: без него повторная доставка неотличима от новой команды"
+            faults.append(FieldFault("properties.message_id", rule))
         return tuple(faults)
 
     def _check(self, service: Service, content: bytes) -> None:
@@ -139,6 +141,7 @@ class Runner:
     async def _resume(self, exchange: Exchange, envelope: Envelope) -> None:
         """Turn the journaled answer into the outcome."""
         service = self._service(exchange)
+        await self.tell(exchange, envelope, "answered")
         answer = read_answer(await self._journal.proofs(exchange.id, "answer"), exchange)
         if answer.kind is AnswerKind.REJECTION:
             error = answer.fault or KnownError(Code.REJECTED_BY_PROVIDER)
@@ -183,13 +186,31 @@ class Runner:
         """End an exchange with an error: the caller's way to say that the gateway or signer refused."""
         await self._end(exchange, state, error)
 
-    async def retry(self, exchange: Exchange, error: AdapterError, *, after: float | None, proof: ProofRow) -> None:
-        """Back off durably; at the deadline the one who asked hears instead."""
+    async def retry(
+        self,
+        exchange: Exchange,
+        error: AdapterError,
+        *,
+        proof: ProofRow,
+        after: float | None = None,
+        remint: bool = False,
+    ) -> None:
+        """Back off durably, for ``after`` seconds or longer each time; at the deadline the one who asked hears instead.
+
+        ``remint`` gives the next attempt an id of its own: only for an id under which nothing can have got through.
+        """
         pause = after if after is not None else min(_LAST_PAUSE, _FIRST_PAUSE * 2 ** min(exchange.attempts, 8))
         pause *= 0.75 + random.random() / 2  # noqa: S311 — spreads retries, guards nothing
         log.info("exchange retries", code=error.code, attempt=exchange.attempts, retry_in=round(pause, 2))
         self._observer.count("retries")
-        await self._journal.write(Retry(exchange.id, self._journal.worker, pause, proof=(proof,)))
+        await self._journal.write(Retry(exchange.id, self._journal.worker, pause, remint, proof=(proof,)))
+
+    async def tell(self, exchange: Exchange, envelope: Envelope, stage: str) -> None:
+        """Publish a progress event that belongs to no change of state."""
+        events = self.progress(exchange, envelope, stage)
+        if events:
+            await self._journal.write(Note(outbox=events))
+            self.offer(events)
 
     def progress(self, exchange: Exchange, envelope: Envelope, stage: str) -> list[OutboxRow]:
         """Return the progress event of a stage when the command asked for them (header ``x-progress``)."""

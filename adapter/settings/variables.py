@@ -142,7 +142,7 @@ VARIABLES: tuple[Variable, ...] = (
     _V("SHUTDOWN_GRACE", "pipeline", "shutdown_grace", read.seconds(1, 600),
        "Time to finish what is in hand after SIGTERM, seconds", "25"),
     _V("ERROR_STACKTRACE", "pipeline", "error_stacktrace", read.boolean,
-       "Whether error replies carry the provider's stacktrace", "false"),
+       "Whether replies about our own defects say where in the code they happened", "false"),
     _V("LOG_LEVEL", "logging", "level", read.choice("DEBUG", "INFO", "WARNING", "ERROR"), "Lowest level logged",
        "INFO"),
     _V("LOG_FORMAT", "logging", "format", read.choice("auto", "json", "console"),

@@ -142,8 +142,9 @@ class SigningClient:
         await asyncio.gather(self._verifying.close(), *(line.close() for line in self._signing.values()))
 
     async def _sign(self, kind: Literal["smev3-xml", "cms"], key: str, content: bytes) -> bytes:
-        token = self._tokens.get(key)
-        if token is None:
+        # Without any token the login is by the session's client certificate.
+        token = self._tokens.get(key, "")
+        if not token and self._tokens:
             raise SignerError(Code.SIGNATURE_REFUSED, f"Для ключа {key} не задан токен", retryable=False)
         line = self._signing.get(token)
         if line is None:
@@ -195,7 +196,7 @@ class SigningClient:
         if self._session.closed:  # aiohttp says so by a bare RuntimeError
             raise _unavailable("клиент остановлен")
         body = None if request is None else request.model_dump_json(exclude_none=True).encode()
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
@@ -215,11 +216,8 @@ class SigningClient:
             raise _unavailable("ответ не по контракту") from None
 
     def _any_token(self) -> str:
-        """Return a token for what every token may: verify and list."""
-        token = next(iter(self._tokens.values()), None)
-        if token is None:
-            raise SignerError(Code.SIGNATURE_REFUSED, "Не задан ни один токен сервиса подписи", retryable=False)
-        return token
+        """Return a token for what every token may: verify and list; empty where the login is by certificate."""
+        return next(iter(self._tokens.values()), "")
 
     def _checked_cms(self, data: bytes, signature: bytes) -> str:
         """Check ``signature`` over ``data`` where an engine is at hand; return its certificate's fingerprint."""

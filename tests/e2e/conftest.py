@@ -1,4 +1,4 @@
-"""The whole product as separate processes: broker, database, signing service, СМЭВ3 simulator and the adapter itself."""
+"""The whole product as separate processes: broker, database, signing service, СМЭВ3 simulator and adapter."""
 
 from __future__ import annotations
 

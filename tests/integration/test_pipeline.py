@@ -218,10 +218,42 @@ async def test_a_dry_run_returns_what_would_be_sent_and_sends_nothing(house: Hou
     assert house.gateway.sent.empty()
 
 
+async def test_a_dry_run_does_not_stand_in_the_way_of_the_command_it_rehearses(house: House) -> None:
+    await house.upstream.ask("call", {"q": 1}, message_id="same", headers={"x-dry-run": True})
+    await house.upstream.publish("call", {"q": 1}, message_id="same")
+    await asyncio.wait_for(house.gateway.sent.get(), 10)
+
+
+async def test_an_id_refused_at_the_first_attempt_is_minted_anew(house: House) -> None:
+    results: list[Any] = [TryLater(AdapterError("SMEV-300", "устарел"), after=0.05, remint=True)]
+    house.gateway.script = lambda *_: results.pop() if results else Accepted(b"ok")
+    await house.upstream.publish("call", 1, message_id="m-20")
+    first, _ = await asyncio.wait_for(house.gateway.sent.get(), 10)
+    second, earlier = await asyncio.wait_for(house.gateway.sent.get(), 10)
+    assert first.gateway_id != second.gateway_id
+    assert earlier == 0
+
+
+async def test_an_id_refused_after_an_attempt_that_may_have_got_through_is_uncertain(house: House) -> None:
+    results: list[Any] = [
+        TryLater(AdapterError("SMEV-300", "устарел"), remint=True),
+        Unanswered(AdapterError("ADAPTER-GATEWAY-UNAVAILABLE", "нет ответа")),
+    ]
+    house.gateway.script = lambda *_: results.pop()
+    reply = await house.upstream.ask("call", 1)
+    assert reply["error"]["error_code"] == "ADAPTER-UNCERTAIN"
+    assert reply["error"]["details"]["cause"] == "SMEV-300"
+
+
 async def test_progress_is_told_by_events_when_asked_for(house: House) -> None:
     await house.upstream.publish("call", 1, message_id="m-16", headers={"x-progress": "true"})
-    message = await house.upstream.read(f"{house.environment['MQ_PREFIX']}adapter.sent")
-    assert orjson.loads(message.body)["message_id"] == "m-16"
+    prepared, _ = await asyncio.wait_for(house.gateway.sent.get(), 10)
+    await house.source.bring(house.answer(prepared, 1))
+    for number, stage in enumerate(("accepted", "sent", "answered"), start=1):
+        message = await house.upstream.read(f"{house.environment['MQ_PREFIX']}adapter.{stage}")
+        assert orjson.loads(message.body)["command"]["message_id"] == "m-16"
+        assert message.headers["x-adapter-seq"] == number
+    assert (await house.upstream.reply()).headers["x-adapter-seq"] == 4
 
 
 async def test_a_reply_that_no_queue_takes_is_parked_and_goes_out_when_its_queue_is_there(house: House) -> None:
