@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 import sys
@@ -48,9 +49,26 @@ class Database:
 @pytest.fixture(scope="session")
 def service_state() -> Iterator[Path]:
     """Give a folder of this session for broker and database; not pytest's own, which other users may not enter."""
-    folder = PROJECT / ".local/test" / uuid4().hex[:8]
+    sessions = PROJECT / ".local/test"
+    folder = sessions / uuid4().hex[:8]
     folder.mkdir(parents=True)
-    yield folder
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for other in sessions.iterdir():
+            _sweep(other)
+        yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Stop and remove what a killed session left behind; a living one holds its lock."""
+    try:
+        with (folder / "lock").open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            LocalRabbit(folder / "rabbitmq", Certificates(folder / "certificates"), quiet=True).stop()
+            LocalPostgres(folder / "postgres", quiet=True).remove()
+    except (BlockingIOError, FileNotFoundError):
+        return
     shutil.rmtree(folder, ignore_errors=True)
 
 
