@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 import sysconfig
 import threading
 from ctypes import POINTER, c_char_p, c_int, c_size_t, c_uint, c_uint64, c_ulong, c_void_p
@@ -128,6 +129,8 @@ class Libcrypto:
 
 
 def _candidates() -> Iterator[Path]:
+    # Set-up without root unpacks the engine beside the interpreter's own files.
+    yield Path(sys.prefix, "lib", "engines-3", "gost.so")
     multiarch = sysconfig.get_config_var("MULTIARCH")
     if multiarch:
         yield Path(f"/usr/lib/{multiarch}/engines-3/gost.so")
