@@ -29,7 +29,8 @@ _SENDER_PROVIDED: Final = frozenset(
 )
 #: What each container signs among the elements beside it, by local names.
 _BESIDE: Final[Mapping[str, frozenset[str]]] = {
-    "CallerInformationSystemSignature": _SENDER_PROVIDED | {"MessageTypeSelector", "Timestamp", "AckTargetMessage"},
+    "CallerInformationSystemSignature": _SENDER_PROVIDED
+    | {"MessageTypeSelector", "OriginalMessageID", "Timestamp", "AckTargetMessage"},
     "SMEVSignature": frozenset({"Request", "Response", "Cancel", "MessageMetadata", "AsyncProcessingStatusData"}),
     "SenderInformationSystemSignature": _SENDER_PROVIDED,
     "PersonalSignature": frozenset({"MessagePrimaryContent"}),
