@@ -137,6 +137,8 @@ def _rewrite(marked: bytes) -> Iterable[bytes]:
         if pieces is not None:
             return pieces
     parts = _NOTABLE.split(marked)
+    if parts[0]:
+        raise TransformError(_NO_NAMESPACE)
     declarations = [_read_declarations(run) for run in parts[2::5]]
     return _in_scopes(zip(parts[1::5], declarations, parts[3::5], parts[4::5], parts[5::5], strict=True))
 
