@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from adapter import faultpoints
 from adapter import settings as configuration
+from adapter.errors import ConfigurationError
 from adapter.journal.migrate import MigrationError
 from adapter.journal.writer import DATABASE_ERRORS
 from adapter.log import configure, register_secret, take_over_last_words
@@ -50,6 +52,12 @@ def _run(_: argparse.Namespace) -> int:
 
     settings = load_settings()
     take_over_last_words()
+    try:
+        point = faultpoints.arm(os.environ)
+    except ValueError as error:
+        raise ConfigurationError({faultpoints.VARIABLE: str(error)}) from None
+    if point:
+        log.warning("this process will end itself at a fault point", reason=point)
 
     async def serve() -> None:
         async with make_observer(settings) as observer:

@@ -15,6 +15,7 @@ import structlog
 
 from adapter.broker.connection import BROKER_ERRORS, Channel, Connection, close_quietly, closed, open_channel
 from adapter.broker.transport import RAW
+from adapter.faultpoints import reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -144,9 +145,11 @@ class QueueConsumer:
         try:
             # The batch is a contiguous run of this channel's tags, and every earlier one is acked.
             await channel.basic_ack(batch[-1].tag, multiple=True, wait=False)
+            reach("ack")
             await channel.basic_qos(prefetch_count=self._prefetch, timeout=self._timeout)
         except BROKER_ERRORS:
             # The rows are durable; the broker will deliver them again and the journal will recognise them.
             log.warning("acks lost with their channel", queue=self.queue, count=len(batch))
             raise
+        reach("barrier")
         self._sink.settle(batch)

@@ -10,6 +10,7 @@ import structlog
 
 from adapter.errors import AdapterError, Code, FieldFault, KnownError
 from adapter.exchange import Answer, AnswerKind
+from adapter.faultpoints import reach
 from adapter.journal.operations import Evidence, EvidenceAs, Note
 from adapter.journal.records import ProofRow
 from adapter.pipeline.intake import new_exchange_id
@@ -58,6 +59,7 @@ class AnswerIntake:
                 new_exchange_id(),
             )
         )
+        reach("answer")
         self._observer.count(f"answers-{taken.kind.value}")
         exchange = taken.exchange
         if exchange is None:

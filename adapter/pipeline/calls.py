@@ -12,6 +12,7 @@ import structlog
 
 from adapter.errors import Code, KnownError, SignerError
 from adapter.exchange import Accepted, Prepared, Refused, Repeat, Reply, State, TryLater, Unanswered
+from adapter.faultpoints import reach
 from adapter.journal.operations import Submit, Wait
 from adapter.journal.records import ProofRow
 
@@ -119,7 +120,9 @@ class Caller:
         exchange.state, exchange.gateway_id = State.SUBMITTING, prepared.gateway_id
         exchange.attempts += 1
         structlog.contextvars.bind_contextvars(message_id=prepared.gateway_id)
+        reach("intent")
         result = await gateway.send(prepared, earlier_attempts=earlier)
+        reach("call")
         await self._judge(runner, exchange, gateway.repeat_rules[prepared.operation], result, earlier=earlier)
 
     async def _judge(self, runner: Runner, exchange: Exchange, rule: Repeat, result: Sent, *, earlier: int) -> None:

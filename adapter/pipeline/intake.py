@@ -13,6 +13,7 @@ from uuid import UUID
 import structlog
 
 from adapter.exchange import State
+from adapter.faultpoints import reach
 from adapter.journal.operations import Settle, TakeIn, Taken, TakenAs
 from adapter.journal.records import Exchange
 from adapter.journal.writer import JournalUnavailableError, RowRefusedError
@@ -70,7 +71,9 @@ class CommandIntake:
         """Journal the batch and start what is new. Raises JournalUnavailableError: then nothing is acked."""
         await self._dispatcher.has_room()
         takes = [self._read(delivery) for delivery in deliveries]
+        reach("decode")
         results = await asyncio.gather(*(self._take(take) for take in takes))
+        reach("journal")
         for delivery, take, taken in zip(deliveries, takes, results, strict=True):
             self._taken[(delivery.session, delivery.tag)] = taken.exchange_id
             if taken.kind in (TakenAs.NEW, TakenAs.REUSED):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from adapter.broker.publisher import Message, Publisher, Sent
+from adapter.faultpoints import reach
 from adapter.journal.operations import Mark
 from adapter.journal.writer import JournalUnavailableError, RowRefusedError
 
@@ -79,8 +80,10 @@ class Relay:
         results = await self._publisher.publish(
             [Message(row.message_id, row.target, row.routing_key, row.body, row.properties) for row in batch]
         )
+        reach("publish")
         marks = [_mark(row, result) for row, result in zip(batch, results, strict=True)]
         self.parked += sum(mark.state == "parked" for mark in marks)
+        reach("mark")
         # Marking is not awaited one by one: the rows are out, and an unmarked row only goes out again, byte for byte.
         outcomes = await asyncio.gather(*(self._journal.write(mark) for mark in marks), return_exceptions=True)
         for mark, outcome in zip(marks, outcomes, strict=True):

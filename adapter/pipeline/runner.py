@@ -14,6 +14,7 @@ import structlog
 
 from adapter.errors import AdapterError, Code, FieldFault, InvalidCommandError, KnownError
 from adapter.exchange import Answer, AnswerKind, Call, Event, Reply, State
+from adapter.faultpoints import reach
 from adapter.journal.operations import Finish, Finished, Note, Retry
 from adapter.journal.records import ProofRow
 from adapter.journal.writer import JournalUnavailableError, RowRefusedError
@@ -238,6 +239,7 @@ class Runner:
         if not result.applied:
             log.warning("outcome not applied: the exchange moved on", state=state)
             return
+        reach("outbox")
         self._relay.offer([row])
         self._observer.command_finished(exchange, outcome=state, code=code, reply_bytes=len(outcome))
         log.info("exchange ended", state=state, code=code)
