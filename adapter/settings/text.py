@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from adapter.settings.variables import Variable
 
 _HEADER = """\
-# Configuration of the adapter: every variable it reads. A commented line shows the default, if there is one.
+# Configuration of the adapter: every variable it reads, with its default, if there is one.
 # Certificates and keys are paths or PEM text (with literal \\n for line breaks). An empty value counts as absent.
 # Rendered from adapter/settings/variables.py.
 """
 
 
 def env_example() -> str:
-    """Return the text of ``.env.example``: what is required stands ready to be filled in, the rest is commented out."""
+    """Return the text of ``.env.example``: every variable with a sentence and its default."""
     parts = [_HEADER]
     for group, variables in groupby(VARIABLES, key=lambda variable: variable.group):
         parts.append(f"\n# --- {GROUPS[group]} ---\n")
@@ -33,8 +33,7 @@ def describe(settings: Settings) -> str:
 
 
 def _entry(variable: Variable) -> str:
-    if variable.required:
-        return f"# {variable.sentence}. Required.\n{variable.name}={variable.example}\n"
-    value = variable.example or variable.default or ""
-    remark = " For example:" if variable.example else ""
-    return f"# {variable.sentence}.{remark}\n#{variable.name}={value}\n"
+    remark = " Required." if variable.required else ""
+    example = f" For example: {variable.example}" if variable.example and not variable.required else ""
+    value = variable.example if variable.required else variable.default or ""
+    return f"# {variable.sentence}.{remark}{example}\n{variable.name}={value}\n"
