@@ -101,7 +101,12 @@ class Schema:
                 return []
             log: Any = self._compiled.error_log
             entries = list(log)
-        return list(dict.fromkeys(_faults(element, entries)))[:_MOST]
+        faults: dict[SchemaFault, None] = {}
+        for fault in _faults(element, entries):
+            faults[fault] = None
+            if len(faults) == _MOST:
+                break
+        return list(faults)
 
 
 class _OwnFiles(etree.Resolver):
