@@ -6,7 +6,7 @@ may start from. What did not apply is told to the caller, never forced.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -59,10 +59,15 @@ class TakenAs(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Verdict of the intake; ``exchange_id`` is the row that stands for the delivery."""
+    """Verdict of the intake.
+
+    ``exchange_id`` is the row that stands for the delivery, ``exchange`` the row as it was journaled for it: none for
+    a redelivery.
+    """
 
     kind: TakenAs
     exchange_id: UUID
+    exchange: Exchange | None = None
 
 
 @dataclass(slots=True)
@@ -80,8 +85,15 @@ class TakeIn(Operation[Taken]):
     async def apply(cls, connection: asyncpg.Connection, batch: Sequence[TakeIn]) -> list[Taken]:
         """Tell new commands from repeats, reuse and redeliveries; journal all but the last."""
         holders = await _take_keys(connection, [take for take in batch if take.key is not None])
-        results = [await _judge(connection, take, holders) for take in batch]
-        rows = [take for take, taken in zip(batch, results, strict=True) if taken.kind is not TakenAs.REDELIVERED]
+        fresh: dict[bytes, list[TakeIn]] = {}
+        results = []
+        for take in batch:
+            taken = await _find_copy(connection, take, fresh) if take.redelivered else None
+            if taken is None:
+                taken = _judge(take, holders)
+                fresh.setdefault(take.fingerprint, []).append(take)
+            results.append(taken)
+        rows = [(take, taken.exchange) for take, taken in zip(batch, results, strict=True) if taken.exchange]
         if rows:
             await connection.execute(sql("take_in"), *_columns(rows))
         return results
@@ -101,42 +113,50 @@ async def _take_keys(connection: asyncpg.Connection, keyed: Sequence[TakeIn]) ->
     return {row["key"]: row for row in rows}
 
 
-async def _judge(connection: asyncpg.Connection, take: TakeIn, holders: dict[bytes, Any]) -> Taken:
+async def _find_copy(connection: asyncpg.Connection, take: TakeIn, fresh: dict[bytes, list[TakeIn]]) -> Taken | None:
+    """Find the row of a delivery whose ack was lost: in this batch (its session has just ended) or before it."""
+    here = fresh.get(take.fingerprint, ())
+    for earlier in here:
+        if earlier.session != take.session:
+            fresh[take.fingerprint].remove(earlier)
+            return Taken(TakenAs.REDELIVERED, earlier.exchange.id)
+    match = await connection.fetchval(sql("match_redelivery"), take.fingerprint, take.session)
+    return None if match is None else Taken(TakenAs.REDELIVERED, match)
+
+
+def _judge(take: TakeIn, holders: dict[bytes, Any]) -> Taken:
+    """Judge by identity. ``take`` stays as it is: a batch that is refused is judged again in halves."""
     exchange = take.exchange
-    if take.key is None:
-        if take.redelivered:
-            match = await connection.fetchval(sql("match_redelivery"), take.fingerprint, take.session)
-            if match is not None:
-                return Taken(TakenAs.REDELIVERED, match)
-        return Taken(TakenAs.NEW, exchange.id)
-    holder = holders.get(take.key)
+    holder = holders.get(take.key) if take.key is not None else None
     if holder is None or holder["exchange_id"] == exchange.id:
-        return Taken(TakenAs.NEW, exchange.id)
+        return Taken(TakenAs.NEW, exchange.id, exchange)
     if holder["body_sha256"] != exchange.body_sha256:
-        exchange.refusal = "message-id-reused"
-        return Taken(TakenAs.REUSED, exchange.id)
-    if take.redelivered and holder["fingerprint"] == take.fingerprint and not holder["settled"]:
-        return Taken(TakenAs.REDELIVERED, holder["exchange_id"])
-    exchange.repeat_of, exchange.state, exchange.owner = holder["exchange_id"], State.WAITING, None
-    return Taken(TakenAs.REPEAT, exchange.id)
+        return Taken(TakenAs.REUSED, exchange.id, replace(exchange, refusal="message-id-reused"))
+    repeat = replace(exchange, repeat_of=holder["exchange_id"], state=State.WAITING, owner=None)
+    return Taken(TakenAs.REPEAT, exchange.id, repeat)
 
 
-def _columns(rows: Sequence[TakeIn]) -> list[list[Any]]:
-    exchanges = [take.exchange for take in rows]
+def _columns(rows: Sequence[tuple[TakeIn, Exchange]]) -> list[list[Any]]:
+    exchanges = [exchange for _, exchange in rows]
     names = ("id", "action", "source", "state", "received_at", "deadline", "body", "body_sha256", "body_size")
     columns = [[getattr(exchange, name) for exchange in exchanges] for name in (*names, "properties")]
     columns += [[exchange.correlation for exchange in exchanges], [exchange.message_id for exchange in exchanges]]
-    columns += [[take.fingerprint for take in rows], [take.session for take in rows]]
+    columns += [[take.fingerprint for take, _ in rows], [take.session for take, _ in rows]]
     columns += [[getattr(exchange, name) for exchange in exchanges] for name in ("refusal", "repeat_of", "owner")]
     return columns
 
 
 @dataclass(slots=True)
 class Submit(Operation[bool]):
-    """Record the intent with the exact bytes (in ``proof``) before they leave."""
+    """Record the intent with the exact bytes (in ``proof``) before they leave.
+
+    ``from_state`` and ``attempts`` are the row as the caller knows it: a caller whose knowledge is old makes no call.
+    """
 
     id: UUID
     owner: UUID
+    from_state: State
+    attempts: int
     gateway: str
     operation: str
     gateway_id: str
@@ -146,10 +166,11 @@ class Submit(Operation[bool]):
     @classmethod
     async def apply(cls, connection: asyncpg.Connection, batch: Sequence[Submit]) -> list[bool]:
         """Move to ``submitting``."""
-        names = ("id", "owner", "gateway", "operation", "gateway_id", "minted_at")
-        columns = [[getattr(submit, name) for submit in batch] for name in names]
-        rows = await connection.fetch(sql("submit"), *columns, _event_counts(batch))
-        return _who_applied(batch, rows)
+        firsts = _firsts(batch)
+        names = ("id", "owner", "from_state", "attempts", "gateway", "operation", "gateway_id", "minted_at")
+        columns = [[getattr(submit, name) for submit in firsts] for name in names]
+        rows = await connection.fetch(sql("submit"), *columns, _event_counts(firsts))
+        return _who_applied(batch, firsts, rows)
 
 
 @dataclass(slots=True)
@@ -163,8 +184,9 @@ class Wait(Operation[bool]):
     @classmethod
     async def apply(cls, connection: asyncpg.Connection, batch: Sequence[Wait]) -> list[bool]:
         """Move to ``waiting`` and let go of the row."""
-        columns = [[wait.id for wait in batch], [wait.owner for wait in batch], _event_counts(batch)]
-        return _who_applied(batch, await connection.fetch(sql("wait"), *columns))
+        firsts = _firsts(batch)
+        columns = [[wait.id for wait in firsts], [wait.owner for wait in firsts], _event_counts(firsts)]
+        return _who_applied(batch, firsts, await connection.fetch(sql("wait"), *columns))
 
 
 @dataclass(slots=True)
@@ -180,14 +202,15 @@ class Retry(Operation[bool]):
     @classmethod
     async def apply(cls, connection: asyncpg.Connection, batch: Sequence[Retry]) -> list[bool]:
         """Move to ``retrying`` and let go of the row."""
+        firsts = _firsts(batch)
         rows = await connection.fetch(
             sql("retry"),
-            [retry.id for retry in batch],
-            [retry.owner for retry in batch],
-            [timedelta(seconds=retry.delay) for retry in batch],
-            [retry.remint for retry in batch],
+            [retry.id for retry in firsts],
+            [retry.owner for retry in firsts],
+            [timedelta(seconds=retry.delay) for retry in firsts],
+            [retry.remint for retry in firsts],
         )
-        return _who_applied(batch, rows)
+        return _who_applied(batch, firsts, rows)
 
 
 class EvidenceAs(Enum):
@@ -226,24 +249,55 @@ class Evidence(Operation[EvidenceTaken]):
 
     @classmethod
     async def apply(cls, connection: asyncpg.Connection, batch: Sequence[Evidence]) -> list[EvidenceTaken]:
-        """One by one: answers are few beside commands, and two about one exchange must see each other."""
-        return [await evidence._take(connection) for evidence in batch]  # noqa: SLF001 — its own kind
+        """Match all at once: the first final message about an exchange answers it, what follows is news of it."""
+        known = await _match(connection, [evidence for evidence in batch if evidence.final])
+        answered = set(known)
+        for row in await _find(connection, [evidence for evidence in batch if evidence.about not in known]):
+            known[(row["gateway"], row["gateway_id"])] = read_exchange(row)
+        ids = [known[one.about].id if one.about in known else one.orphan_id for one in batch]
+        fresh = await connection.fetch(
+            sql("take_keys"), [one.key for one in batch], ids, [one.raw_sha256 for one in batch]
+        )
+        unseen = {row["key"] for row in fresh}
+        results = []
+        for evidence, exchange_id in zip(batch, ids, strict=True):
+            matched = evidence.final and evidence.about in answered
+            if not matched and evidence.key not in unseen:
+                results.append(EvidenceTaken(EvidenceAs.REPEAT, known.get(evidence.about)))
+                continue
+            unseen.discard(evidence.key)
+            answered.discard(evidence.about)
+            evidence.proof = (ProofRow(exchange_id, *_record_tail(evidence.record)),)
+            kind = EvidenceAs.MATCHED if matched else EvidenceAs.NEWS
+            exchange = known.get(evidence.about)
+            results.append(EvidenceTaken(kind if exchange else EvidenceAs.ORPHAN, exchange))
+        return results
 
-    async def _take(self, connection: asyncpg.Connection) -> EvidenceTaken:
-        row = None
-        if self.final:
-            row = await connection.fetchrow(sql("evidence"), [self.gateway], [self.gateway_id], [self.owner])
-        matched = row is not None
-        row = row or await connection.fetchrow(sql("find_by_gateway_id"), self.gateway, self.gateway_id)
-        exchange = read_exchange(row) if row else None
-        exchange_id = exchange.id if exchange else self.orphan_id
-        fresh = await connection.fetch(sql("take_keys"), [self.key], [exchange_id], [self.raw_sha256])
-        if not fresh and not matched:
-            return EvidenceTaken(EvidenceAs.REPEAT, exchange)
-        self.proof = (ProofRow(exchange_id, *_record_tail(self.record)),)
-        if exchange is None:
-            return EvidenceTaken(EvidenceAs.ORPHAN)
-        return EvidenceTaken(EvidenceAs.MATCHED if matched else EvidenceAs.NEWS, exchange)
+    @property
+    def about(self) -> tuple[str, str]:
+        """The request it refers to."""
+        return self.gateway, self.gateway_id
+
+
+async def _match(connection: asyncpg.Connection, finals: Sequence[Evidence]) -> dict[tuple[str, str], Exchange]:
+    """Move the exchanges that wait for these messages to ``answered``; return them by request."""
+    if not finals:
+        return {}
+    rows = await connection.fetch(
+        sql("evidence"),
+        [evidence.gateway for evidence in finals],
+        [evidence.gateway_id for evidence in finals],
+        [evidence.owner for evidence in finals],
+    )
+    return {(row["gateway"], row["gateway_id"]): read_exchange(row) for row in rows}
+
+
+async def _find(connection: asyncpg.Connection, others: Sequence[Evidence]) -> list[asyncpg.Record]:
+    """Return the exchanges that these messages are about, in whatever state."""
+    if not others:
+        return []
+    gateways, ids = [evidence.gateway for evidence in others], [evidence.gateway_id for evidence in others]
+    return list(await connection.fetch(sql("find_by_gateway_id"), gateways, ids))
 
 
 def _record_tail(record: ProofRow) -> tuple[str, str | None, bytes | None, bytes | None, bytes | None]:
@@ -279,13 +333,18 @@ class Finish(Operation[Finished]):
     @classmethod
     async def apply(cls, connection: asyncpg.Connection, batch: Sequence[Finish]) -> list[Finished]:
         """Move to a final state and find the repeats that were waiting for it."""
+        firsts = _firsts(batch)
         names = ("id", "owner", "from_state", "state", "outcome", "code", "replies")
-        columns = [[getattr(finish, name) for finish in batch] for name in names]
-        done = {row["id"] for row in await connection.fetch(sql("finish"), *columns, _event_counts(batch))}
+        columns = [[getattr(finish, name) for finish in firsts] for name in names]
+        rows = await connection.fetch(sql("finish"), *columns, _event_counts(firsts))
         repeats: dict[UUID, list[Exchange]] = {}
-        for row in await connection.fetch(sql("waiting_repeats"), list(done)):
+        for row in await connection.fetch(sql("waiting_repeats"), [row["id"] for row in rows]):
             repeats.setdefault(row["repeat_of"], []).append(read_exchange(row))
-        return [Finished(finish.id in done, repeats.get(finish.id, ())) for finish in batch]
+        applied = _who_applied(batch, firsts, rows)
+        return [
+            Finished(done, repeats.get(finish.id, ()) if done else ())
+            for finish, done in zip(batch, applied, strict=True)
+        ]
 
 
 @dataclass(slots=True)
@@ -345,9 +404,15 @@ def _event_counts(batch: Sequence[Operation[Any]]) -> list[int]:
     return [sum(row.kind == "event" for row in operation.outbox) for operation in batch]
 
 
-def _who_applied(batch: Sequence[Any], rows: Sequence[Any]) -> list[bool]:
-    done = {row["id"] for row in rows}
-    return [operation.id in done for operation in batch]
+def _firsts(batch: Sequence[Any]) -> list[Any]:
+    """Return the first operation about each row: of two in one statement both would be told that they applied."""
+    return list({operation.id: operation for operation in reversed(batch)}.values())
+
+
+def _who_applied(batch: Sequence[Any], firsts: Sequence[Any], rows: Sequence[Any]) -> list[bool]:
+    moved = {row["id"] for row in rows}
+    applied = {id(operation) for operation in firsts if operation.id in moved}
+    return [id(operation) in applied for operation in batch]
 
 
 async def write_beside(connection: asyncpg.Connection, owner: UUID, operations: Sequence[Operation[Any]]) -> None:

@@ -67,7 +67,7 @@ class AnswerIntake:
             return answer.mine
         log.info("answer journaled", kind=answer.kind, verdict=taken.kind.value, exchange_id=str(exchange.id))
         if taken.kind is EvidenceAs.MATCHED:
-            self._dispatcher.start(exchange)
+            self._dispatcher.start(exchange, answer)
         elif answer.event is not None and taken.kind is EvidenceAs.NEWS:
             row = self._addressing.event(exchange, answer.event)
             await self._journal.write(Note(outbox=(row,)))

@@ -105,6 +105,8 @@ class Caller:
             Submit(
                 exchange.id,
                 self._journal.worker,
+                exchange.state,
+                exchange.attempts,
                 gateway.name,
                 prepared.operation,
                 prepared.gateway_id,

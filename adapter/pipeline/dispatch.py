@@ -10,10 +10,14 @@ import structlog
 from adapter.log import bind_exchange
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
     from uuid import UUID
 
+    from adapter.exchange import Answer
     from adapter.journal.records import Exchange
     from adapter.pipeline.runner import Runner
+
+    Work = Callable[[], Coroutine[Any, Any, None]]
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +30,7 @@ class Dispatcher:
         self._runner = runner
         self._most = most
         self._running: dict[UUID, asyncio.Task[Any]] = {}
-        self._next: dict[UUID, Exchange] = {}
+        self._next: dict[UUID, tuple[Exchange, Work]] = {}
         self._room = asyncio.Event()
         self._room.set()
 
@@ -39,28 +43,28 @@ class Dispatcher:
         """Wait until another batch may come in."""
         await self._room.wait()
 
-    def start(self, exchange: Exchange) -> asyncio.Task[Any]:
-        """Run an exchange from its state on."""
-        return self._start(exchange, repeat=False)
+    def start(self, exchange: Exchange, answer: Answer | None = None) -> asyncio.Task[Any]:
+        """Run an exchange from its state on; ``answer`` is the journaled one where it is still in memory."""
+        return self._start(exchange, lambda: self._runner.run(exchange, answer))
 
     def start_repeat(self, exchange: Exchange) -> asyncio.Task[Any]:
         """Answer a repeat of a command, now or when the first ends."""
-        return self._start(exchange, repeat=True)
+        return self._start(exchange, lambda: self._runner.answer_repeat(exchange))
 
-    def _start(self, exchange: Exchange, *, repeat: bool) -> asyncio.Task[Any]:
+    def _start(self, exchange: Exchange, work: Work) -> asyncio.Task[Any]:
         running = self._running.get(exchange.id)
         if running is not None:
             # An answer may overtake the end of the call that asked for it: go on when that has ended.
-            self._next[exchange.id] = exchange
+            self._next[exchange.id] = (exchange, work)
             return running
-        task = asyncio.create_task(self._run(exchange, repeat=repeat), name=f"exchange {exchange.id}")
+        task = asyncio.create_task(self._run(exchange, work))
         self._running[exchange.id] = task
         if len(self._running) >= self._most:
             self._room.clear()
         task.add_done_callback(lambda _: self._ended(exchange.id))
         return task
 
-    async def _run(self, exchange: Exchange, *, repeat: bool) -> None:
+    async def _run(self, exchange: Exchange, work: Work) -> None:
         names = bind_exchange(
             action=exchange.action,
             command_id=exchange.message_id,
@@ -68,10 +72,7 @@ class Dispatcher:
             message_id=exchange.gateway_id,
         )
         with names:
-            if repeat:
-                await self._runner.answer_repeat(exchange)
-            else:
-                await self._runner.run(exchange)
+            await work()
 
     def _ended(self, exchange_id: UUID) -> None:
         task = self._running.pop(exchange_id)
@@ -81,7 +82,7 @@ class Dispatcher:
             log.error("exchange task failed", error=type(error).__name__, exchange_id=str(exchange_id))
         following = self._next.pop(exchange_id, None)
         if following is not None and not task.cancelled():
-            self.start(following)
+            self._start(*following)
 
     async def drain(self) -> None:
         """Wait for what runs; the caller bounds the time and cancels the rest."""

@@ -74,12 +74,14 @@ class CommandIntake:
         reach("decode")
         results = await asyncio.gather(*(self._take(take) for take in takes))
         reach("journal")
-        for delivery, take, taken in zip(deliveries, takes, results, strict=True):
+        for delivery, taken in zip(deliveries, results, strict=True):
             self._taken[(delivery.session, delivery.tag)] = taken.exchange_id
-            if taken.kind in (TakenAs.NEW, TakenAs.REUSED):
-                self._dispatcher.start(take.exchange)
-            elif taken.kind is TakenAs.REPEAT:
-                self._dispatcher.start_repeat(take.exchange)
+            if taken.exchange is None:
+                continue
+            if taken.kind is TakenAs.REPEAT:
+                self._dispatcher.start_repeat(taken.exchange)
+            else:
+                self._dispatcher.start(taken.exchange)
 
     def settle(self, deliveries: Sequence[Delivery]) -> None:
         """Mark the rows settled in the next commit; losing the mark only makes a later repeat cost a look."""

@@ -68,10 +68,13 @@ class Runner:
         self._observer = observer
         self._limits = limits
 
-    async def run(self, exchange: Exchange) -> None:
-        """Run until the exchange waits, retries or ends. Gives the row up when the journal is away."""
+    async def run(self, exchange: Exchange, answer: Answer | None = None) -> None:
+        """Run until the exchange waits, retries or ends. Gives the row up when the journal is away.
+
+        ``answer`` spares an answered exchange the look into the journal.
+        """
         try:
-            await self._step(exchange)
+            await self._step(exchange, answer)
         except AdapterError as error:
             await self._end(exchange, _failed_state(exchange, error), error)
         except JournalUnavailableError:
@@ -81,12 +84,12 @@ class Runner:
             log.error("exchange failed by a defect", error=type(error).__name__, where=where)  # noqa: TRY400 — no values
             await self._park(exchange, error)
 
-    async def _step(self, exchange: Exchange) -> None:
+    async def _step(self, exchange: Exchange, answer: Answer | None) -> None:
         envelope = self._addressing.envelope(exchange.properties)
         if exchange.crash_attempts > self._limits.crash_attempts:
             await self._end(exchange, State.DEAD, KnownError(Code.DEAD))
         elif exchange.state is State.ANSWERED:
-            await self._resume(exchange, envelope)
+            await self._resume(exchange, envelope, answer)
         elif exchange.state is State.WAITING or (exchange.expired() and exchange.state is not State.SUBMITTING):
             await self._end(exchange, State.EXPIRED, KnownError(Code.EXPIRED))
         elif exchange.gateway_id is not None:
@@ -139,11 +142,12 @@ class Runner:
         if faults:
             raise InvalidCommandError([FieldFault(fault.path, fault.rule) for fault in faults])
 
-    async def _resume(self, exchange: Exchange, envelope: Envelope) -> None:
+    async def _resume(self, exchange: Exchange, envelope: Envelope, answer: Answer | None) -> None:
         """Turn the journaled answer into the outcome."""
         service = self._service(exchange)
         await self.tell(exchange, envelope, "answered")
-        answer = read_answer(await self._journal.proofs(exchange.id, "answer"), exchange)
+        if answer is None:
+            answer = read_answer(await self._journal.proofs(exchange.id, "answer"), exchange)
         if answer.kind is AnswerKind.REJECTION:
             error = answer.fault or KnownError(Code.REJECTED_BY_PROVIDER)
             await self._end(exchange, State.FAILED, error)

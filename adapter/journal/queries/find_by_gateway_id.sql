@@ -1,1 +1,3 @@
-select * from exchanges where gateway = $1 and gateway_id = $2
+select e.* from exchanges e
+join unnest($1::text[], $2::text[]) as u (gateway, gateway_id)
+    on e.gateway = u.gateway and e.gateway_id = u.gateway_id
