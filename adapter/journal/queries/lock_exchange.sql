@@ -1,0 +1,1 @@
+select * from exchanges where id = $1 for update
