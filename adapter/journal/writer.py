@@ -23,6 +23,7 @@ Result = TypeVar("Result")
 _CROWD: Final = 64
 _GATHER: Final = 0.003
 _MOST: Final = 512
+_TRIES: Final = 4
 _PAUSES: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _TIMEOUT: Final = 20.0
 #: What a database that went away raises; asyncpg reports a connection lost between two steps as its own internal error.
@@ -122,7 +123,7 @@ class Writer:
         self, connection: asyncpg.Connection, batch: Sequence[tuple[Operation[Any], asyncio.Future[Any]]]
     ) -> None:
         try:
-            results = await self._apply(connection, [operation for operation, _ in batch])
+            results = await self._apply_surely(connection, [operation for operation, _ in batch])
         except _MAYBE_THE_ROW as error:
             state = _refusal(error)
             if state is None:
@@ -141,6 +142,15 @@ class Writer:
         for (_, future), result in zip(batch, results, strict=True):
             if not future.done():
                 future.set_result(result)
+
+    async def _apply_surely(self, connection: asyncpg.Connection, operations: Sequence[Operation[Any]]) -> list[Any]:
+        """Apply all; a transaction that another worker's stood in the way of (SQLSTATE class 40) is made again."""
+        for _ in range(_TRIES - 1):
+            try:
+                return await self._apply(connection, operations)
+            except asyncpg.TransactionRollbackError as error:
+                log.info("journal makes a transaction again", error=type(error).__name__)
+        return await self._apply(connection, operations)
 
     async def _apply(self, connection: asyncpg.Connection, operations: Sequence[Operation[Any]]) -> list[Any]:
         """Apply all in one transaction, kind by kind; return results in the order asked."""

@@ -30,6 +30,8 @@ from adapter.exchange import (
     Sent,
     Step,
 )
+from adapter.journal.journal import DatabaseAddress, Journal
+from adapter.journal.migrate import migrate
 from adapter.pipeline.ports import Registry
 from adapter.worker import Worker
 
@@ -295,3 +297,35 @@ async def house(builder: HouseBuilder, database: Database) -> AsyncIterator[Hous
             yield House(worker, gateway, source, books, upstream, connection, services, builder.environment, task)
         finally:
             await connection.close()
+
+
+@pytest.fixture
+async def journal(database: Database) -> AsyncIterator[Journal]:
+    address = DatabaseAddress(
+        {
+            "host": database.host,
+            "port": database.port,
+            "user": database.user,
+            "password": database.password,
+            "database": database.name,
+        }
+    )
+    connection = await address.connect()
+    await migrate(connection)
+    await connection.close()
+    journal = Journal(address, worker_name="test")
+    await journal.take_lease()
+    task = asyncio.create_task(journal.run())
+    await journal.available.wait()
+    yield journal
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+async def look(database: Database) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(
+        host=database.host, port=database.port, user=database.user, password=database.password, database=database.name
+    )
+    yield connection
+    await connection.close()
