@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 
 from lxml import etree
 
+from adapter.xml.canonical import canonical_xml
 from adapter.xml.parser import XmlError, parse
 from adapter.xml.text import encode_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
 
-_NO_NAMESPACE = "an element stands in no namespace"
 _XML_NAME = "a name of the xml namespace (xml:lang, xml:space) is not allowed"
 _XML = b"http://www.w3.org/XML/1998/namespace"
 
@@ -32,15 +32,26 @@ _MARK = b"\x02"
 _NAME = re.compile(rb"\x02(?:[^:<> ]+:)?")
 #: From so many prefixes in scope on, one pass over the names is cheaper than one search per prefix.
 _MANY = 8
-_DECLARATION = re.compile(rb' xmlns(?::([^="]+))?="([^"]*)"')
-_QUALIFIED = re.compile(rb' ([^ :=]+):([^ =]+)="([^"]*)"')
-#: A run of declarations, found fast; text may look like it.
-_RUN = re.compile(rb'( xmlns(?::[^="]+)?="[^"]*")')
-#: A start tag that declares a prefix or has a qualified attribute, up to the last of these: name, declarations,
-#: unqualified attributes, qualified ones. C14N writes them in this order.
-_NOTABLE = re.compile(
-    rb'<\x02([^ <>]+)(?= xmlns|(?: [^ :="]+="[^"]*")* [^ :="]+:)((?: xmlns(?::[^="]+)?="[^"]*")*)'
-    rb'((?: [^ :="]+="[^"]*")*)((?: [^ :="]+:[^ ="]+="[^"]*")*)'
+_ATTRIBUTE = re.compile(rb' ([^=]+)="([^"]*)"')
+
+# C14N writes in a start tag: the name, declarations, unqualified attributes, qualified attributes. Each of these
+# expressions stands without its leading space: a search begins with the longest literal that it can.
+_DECLARATION = rb'xmlns(?::[^="]+)?="[^"]*"'
+_UNQUALIFIED = rb'[^ :="<>]+="[^"]*"'
+_QUALIFIED = rb'[^ :="<>]+:[^ ="<>]+="[^"]*"'
+#: The notable run of a tag: from its first declaration, or its first qualified attribute, to the last of these. The
+#: second expression costs more and is for documents with qualified attributes. Text may look like a run.
+_DECLARING_RUN = re.compile(b"( %b(?: %b)*)" % (_DECLARATION, _DECLARATION))
+_NOTABLE_RUN = re.compile(
+    b"( (?:%b(?: %b)*(?:(?: %b)*(?: %b)+)?|%b(?: %b)*))"
+    % (_DECLARATION, _DECLARATION, _UNQUALIFIED, _QUALIFIED, _QUALIFIED, _QUALIFIED)
+)
+#: What stands between bracket and run.
+_HEAD = re.compile(rb'[^ <>"]+(?: %b)*' % _UNQUALIFIED)
+#: The same in one, from the bracket on: it takes every tag's time and is never mistaken.
+_NOTABLE_TAG = re.compile(
+    rb"<\x02([^ <>]+)(?= xmlns|(?: %b)* [^ :=\"]+:)((?: %b)*(?: %b)*(?: %b)*)"
+    % (_UNQUALIFIED, _DECLARATION, _UNQUALIFIED, _QUALIFIED)
 )
 _BLANK = re.compile(rb">[ \t\n]+<")
 _INSTRUCTION = re.compile(rb"<\?.*?\?>", re.DOTALL)
@@ -60,6 +71,10 @@ def smev_transform(data: bytes) -> bytes:
 
 def smev_transform_element(element: etree._Element) -> bytes:
     """Transform ``element`` as it stands in its document, without its tail. Raises TransformError."""
+    if next(element.iter("{}*"), None) is not None:
+        raise TransformError("an element stands in no namespace")
+    if next(element.iter(f"{{{_XML.decode()}}}*"), None) is not None:
+        raise TransformError(_XML_NAME)
     return _transform(exc_c14n(element))
 
 
@@ -84,19 +99,13 @@ def exc_c14n(element: etree._Element, *, comments: bool = False, inclusive: Iter
     Raises TransformError where canonical XML is not defined (a relative namespace URI).
     """
     try:
-        return etree.tostring(
-            element,
-            method="c14n",
-            exclusive=True,
-            with_comments=comments,
-            inclusive_ns_prefixes=list(inclusive) or None,
-        )
+        return canonical_xml(element, exclusive=True, comments=comments, inclusive=list(inclusive) or None)
     except etree.C14NError:
         raise TransformError("canonical XML is not defined: a namespace URI is relative") from None
 
 
 def _transform(canonical: bytes) -> bytes:
-    """Transform the exc-c14n form (no comments, no PrefixList) of one element."""
+    """Transform the exc-c14n form (no comments, no PrefixList) of an element in which every element has a namespace."""
     # Searches for one byte are far cheaper than for several, so they guard the others.
     if b"&" in canonical:
         # C14N writes these in upper case, the writer in lower case. A literal "&#xA;" cannot occur: & is escaped.
@@ -107,147 +116,178 @@ def _transform(canonical: bytes) -> bytes:
     marked = _BLANK.sub(b"><", canonical).replace(b"<", b"<" + _MARK).replace(b"<\x02/", b"</" + _MARK)
     if instructions:
         marked = marked.replace(b"<\x02?>", b"<?>")
-    if b"xml:" in marked and b"\x02xml:" in marked:
-        raise TransformError(_XML_NAME)
-    output = b"".join(_rewrite(marked))
-    if _MARK in output:
-        raise TransformError(_NO_NAMESPACE)
-    output = encode_texts(output)
+    output = encode_texts(b"".join(_rewrite(marked)))
     return output.replace(b"<?>", b"") if instructions else output
 
 
-#: What a start tag declares: prefix to URI, the URI escaped as the attribute value that it will be.
-_Declared = dict[bytes, bytes]
-#: A notable tag and what follows it: name, declarations, unqualified attributes, qualified ones, the rest.
-_Event = tuple[bytes, _Declared, bytes, bytes, bytes]
+class _Tag:
+    """A notable start tag, read.
+
+    ``declared`` maps prefixes to URIs; ``qualified`` attributes are (prefix, local name, value), ``plain`` are the
+    others as they stand. URIs are escaped as the attribute values that they will be.
+    """
+
+    __slots__ = ("declared", "name", "plain", "prefix", "qualified")
+
+    def __init__(self, raw: bytes) -> None:
+        """Read ``raw``: the name and everything up to the end of the notable run."""
+        self.name, _, rest = raw.partition(b" ")
+        self.prefix = self.name.rpartition(b":")[0]
+        self.declared: dict[bytes, bytes] = {}
+        self.qualified: list[tuple[bytes, bytes, bytes]] = []
+        self.plain = b""
+        for name, value in _ATTRIBUTE.findall(b" " + rest):
+            prefix, _, local = name.rpartition(b":")
+            if prefix == b"xmlns" or name == b"xmlns":
+                # libxml2's C14N writes an ampersand in a URI raw; its parser refuses other characters to be escaped.
+                self.declared[local if prefix else b""] = value.replace(b"&", b"&amp;")
+            elif prefix == b"xml":
+                raise TransformError(_XML_NAME)
+            elif prefix:
+                self.qualified.append((prefix, local, value))
+            else:
+                self.plain += b' %b="%b"' % (name, value)
+
+    def template(self, namespaces: dict[bytes, bytes], written: Container[bytes]) -> tuple[bytes, list[bytes]]:
+        """Return the tag, its names marked, with ``%d`` for each number that it gives out, and what these are for.
+
+        ``namespaces`` maps the prefixes in force here to URIs; the URIs in ``written`` have a number already.
+        """
+        qualified = sorted((namespaces[prefix], local, prefix, value) for prefix, local, value in self.qualified)
+        fresh: list[bytes] = []
+        for uri in (namespaces[self.prefix], *[uri for uri, _, _, _ in qualified]):
+            if uri not in written and uri not in fresh:
+                fresh.append(uri)
+        attributes = b"".join([b' \x02%b:%b="%b"' % (prefix, local, value) for _, local, prefix, value in qualified])
+        declarations = b"".join([b' xmlns:ns%%d="%b"' % uri.replace(b"%", b"%%") for uri in fresh])
+        return b"<\x02%b%b%b" % (self.name, declarations, (attributes + self.plain).replace(b"%", b"%%")), fresh
+
+
+#: A notable tag (name to end of its run) and what follows it up to the next one.
+_Piece = tuple[bytes, bytes]
 
 
 def _rewrite(marked: bytes) -> Iterable[bytes]:
     """Return the marked fragment in pieces, with its names, declarations and attributes as they have to be."""
-    parts = _RUN.split(marked)
-    runs = {run: _read_declarations(run) for run in set(parts[1::2])}
-    prefixes = {prefix for run in runs.values() for prefix in run}
-    uris = {uri for run in runs.values() for uri in run.values()}
-    if (
-        len(prefixes) == len(uris) == len(runs) <= _MANY
-        and (b"" not in prefixes or b"" in runs[parts[1]])
-        and not any(b" " + prefix + b":" in marked for prefix in (b"xml", *prefixes) if prefix)
-    ):
-        pieces = _in_constant_prefixes(parts, runs)
-        if pieces is not None:
-            return pieces
-    parts = _NOTABLE.split(marked)
-    if parts[0]:
-        raise TransformError(_NO_NAMESPACE)
-    declarations = [_read_declarations(run) for run in parts[2::5]]
-    return _in_scopes(zip(parts[1::5], declarations, parts[3::5], parts[4::5], parts[5::5], strict=True))
+    pieces = _cut(marked)
+    tags = {raw: _Tag(raw) for raw in {raw for raw, _ in pieces}}
+    pairs = {pair for tag in tags.values() for pair in tag.declared.items()}
+    namespaces = dict(pairs)
+    if len(pairs) == len(namespaces) == len(set(namespaces.values())):
+        return _in_constant_prefixes(pieces, tags, namespaces)
+    return _in_scopes(pieces)
 
 
-def _read_declarations(run: bytes) -> _Declared:
-    # libxml2's C14N writes an ampersand in a URI raw; other characters to escape are refused by its parser.
-    return {prefix: uri.replace(b"&", b"&amp;") for prefix, uri in _DECLARATION.findall(run)}
+def _cut(marked: bytes) -> list[_Piece]:
+    """Cut a fragment before its notable tags. The root is one: it declares its own prefix."""
+    parts = _DECLARING_RUN.split(marked)
+    declared = {name for run in set(parts[1::2]) for name, _ in _ATTRIBUTE.findall(run)} - {b"xmlns"}
+    # Text may look like a qualified attribute; then the costlier search is made in vain.
+    if b" xml:" in marked or any(b" %b:" % name.removeprefix(b"xmlns:") in marked for name in declared):
+        parts = _NOTABLE_RUN.split(marked)
+    heads = [before.rpartition(b"<\x02") for before in parts[:-1:2]]
+    if not all(_HEAD.fullmatch(name) for name in {name for _, _, name in heads}):
+        parts = _NOTABLE_TAG.split(marked)
+        return [(name + run, rest) for name, run, rest in zip(parts[1::3], parts[2::3], parts[3::3], strict=True)]
+    rests = [before for before, _, _ in heads[1:]]
+    rests.append(parts[-1])
+    return [(name + run, rest) for (_, _, name), run, rest in zip(heads, parts[1::2], rests, strict=True)]
 
 
-def _in_constant_prefixes(parts: list[bytes], runs: dict[bytes, _Declared]) -> list[bytes] | None:
-    """Rewrite a fragment without qualified attributes in which a prefix means one namespace and the other way round.
+def _in_constant_prefixes(
+    pieces: list[_Piece], tags: dict[bytes, _Tag], namespaces: dict[bytes, bytes]
+) -> Iterator[bytes]:
+    """Rewrite a fragment in which a prefix means one namespace everywhere, and the other way round.
 
     Then ends of scopes may be ignored: exc-c14n repeats a declaration where it is used again, so a prefix means what
-    the last declaration before it says, and every declaration just gives its element's prefix the next number. The
-    default namespace has to be the root's: names in no namespace would look the same behind its end.
-
-    ``parts`` are what stands between the declarations and these, in turn. Returns ``None`` when one of them turns out
-    to be text or an attribute's value.
+    the last declaration before it says, and every declaration just gives its prefix the next number.
     """
-    marks: dict[bytes, bytes] = {}
-    default = b""
-    output: list[bytes] = []
-    before = parts[0]
-    for count, (run, after) in enumerate(zip(parts[1::2], parts[2::2], strict=True), start=1):
-        segment, bracket, name = before.rpartition(b"<\x02")
-        prefix, _, local = name.rpartition(b":")
-        uri = runs[run].get(prefix)
-        if not bracket or not uri or b" " in name or b">" in name:
-            return None
-        output.append(_rename(segment, marks, default))
-        ours = b"ns%d:" % count
-        if prefix:
-            marks[b"\x02%b:" % prefix] = ours
-        else:
-            default = ours
-        output.append(b'<%b%b xmlns:ns%d="%b"' % (ours, local, count, uri))
-        before = after
-    output.append(_rename(before, marks, default))
-    return output
+    templates: dict[bytes, tuple[bytes, list[bytes]]] = {}
+    for raw, tag in tags.items():
+        declared = {uri: _mark(prefix) for prefix, uri in tag.declared.items()}
+        template, fresh = tag.template(namespaces, namespaces.values() - declared.keys())
+        templates[raw] = template, [declared[uri] for uri in fresh]
+    marks = _bare_mark_last(dict.fromkeys(map(_mark, namespaces), b""))
+    count = 0
+    for raw, rest in pieces:
+        template, fresh = templates[raw]
+        first = count + 1
+        for mark in fresh:
+            count += 1
+            marks[mark] = b"ns%d:" % count
+        head = template % (count if first == count else tuple(range(first, count + 1)))
+        yield _rename(head + rest, marks)
 
 
-def _rename(segment: bytes, marks: dict[bytes, bytes], default: bytes) -> bytes:
-    """Rewrite every marked name of a piece; ``default`` (``b"ns1:"``) is what a name without prefix gets."""
+def _mark(prefix: bytes) -> bytes:
+    return b"\x02%b:" % prefix if prefix else _MARK
+
+
+def _bare_mark_last(marks: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """Return ``marks`` in the order of replacement: the default namespace's mark is a part of every other one."""
+    if _MARK in marks:
+        marks[_MARK] = marks.pop(_MARK)
+    return marks
+
+
+def _rename(piece: bytes, marks: dict[bytes, bytes]) -> bytes:
+    """Replace every mark, with the prefix behind it, by ours."""
     if len(marks) > _MANY:
-        segment = _NAME.sub(lambda name: marks.get(name[0], name[0]), segment)
-    else:
-        for mark, ours in marks.items():
-            segment = segment.replace(mark, ours)
-    # The bare mark is a part of every other mark, so it comes last.
-    return segment.replace(_MARK, default) if default else segment
+        return _NAME.sub(lambda name: marks[name[0]], piece)
+    for mark, ours in marks.items():
+        piece = piece.replace(mark, ours)
+    return piece
 
 
 class _Scope:
     """The prefixes in force between a start tag that declares some and its end tag.
 
-    ``namespaces`` maps the document's prefixes to URIs, ``written`` URIs to ours (``b"ns1:"``); ``marks`` joins the
-    two, and ``default`` is ours of the default namespace. ``depth`` counts the open elements that are named as the
-    one that opened the scope: the scope ends with the end tag that makes it 0.
+    ``namespaces`` maps the document's prefixes to URIs, ``written`` URIs to ours (``b"ns1:"``), and ``marks`` joins
+    the two. ``depth`` counts the open elements that are named as the one that opened the scope: the scope ends with
+    the end tag that makes it 0. ``inner`` keeps what was read of the notable tags inside, for their repetitions.
     """
 
-    __slots__ = ("close", "default", "depth", "marks", "name", "namespaces", "start", "written")
+    __slots__ = ("close", "depth", "inner", "marks", "name", "namespaces", "start", "written")
 
-    def __init__(self, name: bytes, outer: _Scope | None) -> None:
-        self.namespaces: _Declared = outer.namespaces.copy() if outer else {b"": b"", b"xml": _XML}
-        self.written: dict[bytes, bytes] = outer.written.copy() if outer else {}
-        self.marks: dict[bytes, bytes] = outer.marks.copy() if outer else {}
-        self.default: bytes = outer.default if outer else b""
+    def __init__(
+        self, name: bytes, namespaces: dict[bytes, bytes], written: dict[bytes, bytes], marks: dict[bytes, bytes]
+    ) -> None:
+        self.namespaces = namespaces
+        self.written = written
+        self.marks = marks
         self.name = name
         self.start = b"<" + _MARK + name
         self.close = b"</" + _MARK + name + b">"
         self.depth = 1
+        self.inner: dict[bytes, tuple[_Tag, dict[bytes, bytes], bytes, list[bytes]]] = {}
 
-    def open(self, event: _Event, count: int) -> tuple[bytes, int]:
-        """Return a notable tag as written, and how many prefixes the fragment has by now; before it had ``count``.
+    def enter(self, raw: bytes, count: int) -> tuple[_Scope, bytes, int]:
+        """Return the scope inside a notable tag, the tag with its names marked, and how many numbers are given out.
 
-        Raises TransformError for what the official class refuses.
+        Before it there were ``count``. A tag that declares nothing opens no scope.
         """
-        name, declared, plain, qualified, _ = event
-        prefix, _, local = name.rpartition(b":")
-        self.namespaces.update(declared)
-        uri = self.namespaces[prefix]
-        attributes = self._attributes(qualified) if qualified else []
-        declarations = b""
-        for needed in (uri, *[other for other, _, _ in attributes]):
-            if needed not in self.written:
-                if needed in (b"", _XML):
-                    raise TransformError(_XML_NAME if needed else _NO_NAMESPACE)
-                count += 1
-                self.written[needed] = b"ns%d:" % count
-                declarations += b' xmlns:ns%d="%b"' % (count, needed)
-        for prefix, other in declared.items():
-            if prefix:
-                self.marks[b"\x02%b:" % prefix] = self.written[other]
-            else:
-                self.default = self.written[other]
-        written = [b' %b%b="%b"' % (self.written[other], key, value) for other, key, value in attributes]
-        return b"<%b%b%b%b%b" % (self.written[uri], local, declarations, b"".join(written), plain), count
+        known = self.inner.get(raw)
+        if known is None:
+            tag = _Tag(raw)
+            namespaces = {**self.namespaces, **tag.declared}
+            known = self.inner[raw] = (tag, namespaces, *tag.template(namespaces, self.written))
+        tag, namespaces, template, fresh = known
+        if not tag.declared:
+            self.depth += tag.name == self.name
+            return self, template % (), count
+        numbers = tuple(range(count + 1, count + len(fresh) + 1))
+        written = {**self.written, **{uri: b"ns%d:" % number for uri, number in zip(fresh, numbers, strict=True)}}
+        own = {_mark(prefix): written[uri] for prefix, uri in tag.declared.items()}
+        marks = _bare_mark_last({**self.marks, **own})
+        return _Scope(tag.name, namespaces, written, marks), template % numbers, count + len(fresh)
 
-    def _attributes(self, qualified: bytes) -> list[tuple[bytes, bytes, bytes]]:
-        """Return (URI, local name, value) in the order wanted."""
-        return sorted((self.namespaces[prefix], key, value) for prefix, key, value in _QUALIFIED.findall(qualified))
-
-    def end(self, segment: bytes, at: int) -> int:
-        """Return where the scope ends in ``segment`` from ``at`` on, or -1, having counted for the next segment."""
+    def end(self, piece: bytes, at: int) -> int:
+        """Return where the scope ends in ``piece`` from ``at`` on, or -1, having counted for the next piece."""
         while True:
-            closing = segment.find(self.close, at)
-            until = len(segment) if closing < 0 else closing
-            if segment.find(self.start, at, until) >= 0:
-                self.depth += segment.count(self.start + b">", at, until) + segment.count(self.start + b" ", at, until)
+            closing = piece.find(self.close, at)
+            until = len(piece) if closing < 0 else closing
+            if piece.find(self.start, at, until) >= 0:
+                self.depth += piece.count(self.start + b">", at, until) + piece.count(self.start + b" ", at, until)
             if closing < 0:
                 return -1
             at = closing + len(self.close)
@@ -256,22 +296,20 @@ class _Scope:
                 return at
 
 
-def _in_scopes(events: Iterable[_Event]) -> Iterator[bytes]:
+def _in_scopes(pieces: list[_Piece]) -> Iterator[bytes]:
     """Rewrite any fragment."""
-    scopes: list[_Scope] = []
+    scope = _Scope(b"", {}, {}, {})
+    outer: list[_Scope] = []
     count = 0
-    for event in events:
-        name, declared, _, _, segment = event
-        if declared or not scopes:
-            scopes.append(_Scope(name, scopes[-1] if scopes else None))
-        elif name == scopes[-1].name:
-            scopes[-1].depth += 1
-        head, count = scopes[-1].open(event, count)
-        yield head
-        done = 0
-        while scopes and (end := scopes[-1].end(segment, done)) >= 0:
-            scope = scopes.pop()
-            yield _rename(segment[done:end], scope.marks, scope.default)
-            done = end
-        if scopes:
-            yield _rename(segment[done:], scopes[-1].marks, scopes[-1].default)
+    for raw, rest in pieces:
+        inner, head, count = scope.enter(raw, count)
+        if inner is not scope:
+            outer.append(scope)
+            scope = inner
+        piece = head + rest
+        done, at = 0, len(head)
+        while outer and (end := scope.end(piece, at)) >= 0:
+            yield _rename(piece[done:end], scope.marks)
+            scope = outer.pop()
+            done = at = end
+        yield _rename(piece[done:], scope.marks)
