@@ -110,7 +110,14 @@ class Worker:
         dispatcher = Dispatcher(runner, most=limits.in_flight)
         intake = CommandIntake(self._journal, dispatcher, addressing, registry, limits)
         answers = AnswerIntake(self._journal, dispatcher, addressing, relay, self._observer)
-        recovery = Recovery(self._journal, dispatcher, relay, actions, dedupe_days=settings.pipeline.dedupe_days)
+        recovery = Recovery(
+            self._journal,
+            dispatcher,
+            relay,
+            actions,
+            returned=self._names.returned,
+            dedupe_days=settings.pipeline.dedupe_days,
+        )
         queues = [*(self._names.command(action) for action in actions), self._names.returned]
         self._consumers = [QueueConsumer(queue, intake, prefetch=settings.broker.prefetch) for queue in queues]
         async with (

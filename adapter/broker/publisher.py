@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ class Sent(Enum):
     UNROUTABLE = "unroutable"
     """No queue takes it: parked until one does."""
     REFUSED = "refused"
-    """The broker refuses this very message (over-size, nack): parked."""
+    """The broker refuses this very message (over-size, nack), or it cannot be written as a frame: parked."""
     UNKNOWN = "unknown"
     """No confirm came: publish again under the same message_id."""
 
@@ -116,6 +117,10 @@ class Publisher:
         except PublishError:
             return Sent.UNROUTABLE
         except DeliveryError:
+            return Sent.REFUSED
+        except (ValueError, TypeError, struct.error) as error:
+            # It cannot even be written as a frame: nothing has left, and nothing ever will.
+            log.warning("publish cannot be encoded", error=type(error).__name__)
             return Sent.REFUSED
         except BROKER_ERRORS as error:
             log.warning("publish without a confirm", error=type(error).__name__)

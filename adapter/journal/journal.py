@@ -109,9 +109,9 @@ class Journal:
                     self._reader = None
                 raise JournalUnavailableError(type(error).__name__) from None
 
-    async def claim_orphan(self, actions: Sequence[str]) -> Exchange | None:
-        """Take over one running row of a dead owner; counts a crash attempt."""
-        rows = await self._fetch("claim_orphan", self.worker, list(actions))
+    async def claim_orphan(self, actions: Sequence[str], returned: str = "") -> Exchange | None:
+        """Take over one running row of a dead owner; counts a crash attempt. ``returned`` is the dead-letter queue."""
+        rows = await self._fetch("claim_orphan", self.worker, list(actions), returned)
         return read_exchange(rows[0]) if rows else None
 
     async def claim_lost(self, running: Sequence[UUID], limit: int) -> list[Exchange]:

@@ -52,6 +52,8 @@ def read_envelope(raw: bytes, *, names: Names, actions: Iterable[str]) -> Envelo
         if value not in _TRUE and value not in _FALSE:
             faults.append(FieldFault(f"properties.headers.{name}", "ожидается true или false"))
     target = _text(properties.reply_to)
+    if properties.reply_to and b"\x00" in properties.reply_to:
+        faults.append(FieldFault("properties.reply_to", "значение содержит нулевой байт"))
     if target is not None and names.is_ours(target, actions):
         faults.append(FieldFault("properties.reply_to", "очередь команд адаптера не может быть очередью ответа"))
     return Envelope(properties, flags["x-dry-run"], flags["x-progress"], deadline, tuple(faults))
@@ -69,8 +71,9 @@ def _moment(value: Any) -> datetime | None:
 
 
 def _text(value: bytes | None) -> str | None:
+    """Return a name that the journal can keep, ``None`` for any other."""
     try:
-        return value.decode() if value else None
+        return value.decode() if value and b"\x00" not in value else None
     except UnicodeDecodeError:
         return None
 

@@ -33,6 +33,8 @@ log = structlog.get_logger(__name__)
 
 #: Deadline of what names no served action: long enough to be answered.
 _FALLBACK_DEADLINE: Final = timedelta(hours=1)
+#: Bytes of a queue's name that still leave room for ``.reply`` in the 255 bytes of a short string.
+_LONGEST_NAME: Final = 200
 
 
 def new_exchange_id() -> UUID:
@@ -149,6 +151,8 @@ def _returned(envelope: Envelope, names: Names) -> tuple[str, str | None]:
     """Read where a dead-lettered command came from and why; only an expired one is refused, others are handled."""
     deaths = envelope.properties.headers.get(b"x-death")
     first = deaths[0] if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict) else {}
-    queue, reason = first.get(b"queue", b""), first.get(b"reason", b"")
-    action = names.action(queue.decode(errors="replace")) if isinstance(queue, bytes) else ""
-    return action or names.returned, "expired" if reason == b"expired" else None
+    queue, reason = first.get(b"queue"), first.get(b"reason")
+    # Anyone may publish here, so the history may be forged: a name that is no action's is not carried any further.
+    name = queue.decode(errors="replace") if isinstance(queue, bytes) else ""
+    action = names.action(name) if name.isprintable() and len(name.encode()) <= _LONGEST_NAME else ""
+    return action or names.action(names.returned), "expired" if reason == b"expired" else None

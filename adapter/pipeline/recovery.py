@@ -33,14 +33,16 @@ class Recovery:
         relay: Relay,
         actions: Sequence[str],
         *,
+        returned: str,
         pace: float = 0.5,
         dedupe_days: int = 30,
     ) -> None:
-        """``pace`` is the pause between two looks, in seconds."""
+        """``returned`` is the dead-letter queue, ``pace`` the pause between two looks, in seconds."""
         self._journal = journal
         self._dispatcher = dispatcher
         self._relay = relay
         self._actions = actions
+        self._returned = returned
         self._pace = pace
         self._dedupe_days = dedupe_days
 
@@ -74,7 +76,7 @@ class Recovery:
         """Run rows of dead workers, one at a time: only a row that runs alone can be blamed for a crash."""
         while True:
             try:
-                exchange = await self._journal.claim_orphan(self._actions)
+                exchange = await self._journal.claim_orphan(self._actions, self._returned)
             except JournalUnavailableError:
                 await self._journal.available.wait()
                 exchange = None

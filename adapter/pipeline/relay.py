@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -59,7 +60,7 @@ class Relay:
         while True:
             await self._signal.wait()
             await self._publisher.ready.wait()
-            batch = list(self._rows.values())[:_MOST]
+            batch = self._next()
             self._publishing = {row.id: row for row in batch}
             for row in batch:
                 del self._rows[row.id]
@@ -71,6 +72,13 @@ class Relay:
                 self._publishing = {}
                 if not self._rows:
                     self._idle.set()
+
+    def _next(self) -> list[OutboxRow]:
+        """Take one row of each message_id: a returned message is known by it, and the repeats of a command share it."""
+        batch: dict[str, OutboxRow] = {}
+        for row in islice(self._rows.values(), _MOST):
+            batch.setdefault(row.message_id, row)
+        return list(batch.values())
 
     async def drain(self) -> None:
         """Wait until nothing is left in memory; the caller bounds the time."""

@@ -103,18 +103,43 @@ async def test_a_row_that_has_killed_its_workers_is_parked_and_answered(house: H
     assert await house.database.fetchval("select state from exchanges where id = $1", exchange_id) == "dead"
 
 
+async def leave_unpublished(house: House, message_id: str, *queues: str) -> None:
+    """Journal replies under one id as a worker would have left them that died before it published them."""
+    section = write_properties(message_id=message_id.encode(), message_type=b"echo", correlation_id=b"c")
+    async with house.database.transaction():
+        for number, queue in enumerate(queues):
+            await house.database.execute(
+                "insert into outbox (id, created_at, exchange_id, kind, target, routing_key, message_id, body,"
+                " properties, owner) values ($1, now() + $2, $3, 'reply', '', $4, $5, '{\"result\":1}', $6, $7)",
+                uuid4(),
+                timedelta(milliseconds=number),
+                uuid4(),
+                queue,
+                message_id,
+                section,
+                uuid4(),
+            )
+
+
 async def test_an_unpublished_reply_of_a_dead_worker_goes_out_under_its_own_id(house: House) -> None:
-    section = write_properties(message_id=b"the-reply", message_type=b"echo", correlation_id=b"c")
-    await house.database.execute(
-        "insert into outbox (id, exchange_id, kind, target, routing_key, message_id, body, properties, owner)"
-        " values ($1, $2, 'reply', '', $3, 'the-reply', '{\"result\":1}', $4, $5)",
-        uuid4(),
-        uuid4(),
-        house.upstream.queue.name,
-        section,
-        uuid4(),
-    )
+    await leave_unpublished(house, "the-reply", house.upstream.queue.name)
     assert (await house.upstream.reply()).message_id == "the-reply"
+
+
+async def test_of_two_replies_under_one_id_the_one_without_a_queue_is_parked(house: House) -> None:
+    await leave_unpublished(house, "twin", "no.such.queue", house.upstream.queue.name)
+    assert (await house.upstream.reply()).message_id == "twin"
+    await house.eventually("select count(*) = 2 from outbox where state <> 'pending'")
+    rows = await house.database.fetch("select routing_key, state, reason from outbox order by created_at")
+    assert [(row["state"], row["reason"]) for row in rows] == [("parked", "unroutable"), ("sent", None)]
+
+
+async def test_a_reply_that_cannot_be_encoded_parks_itself_and_the_others_go_out(house: House) -> None:
+    await leave_unpublished(house, "sick", "q" * 300)
+    await leave_unpublished(house, "well", house.upstream.queue.name)
+    assert (await house.upstream.reply()).message_id == "well"
+    await house.eventually("select state = 'parked' from outbox where message_id = 'sick'")
+    assert all(house.worker.parts().values())
 
 
 async def test_a_refused_delivery_of_a_dead_worker_is_refused_and_never_run(house: House) -> None:
@@ -122,6 +147,13 @@ async def test_a_refused_delivery_of_a_dead_worker_is_refused_and_never_run(hous
     reply = orjson.loads((await house.upstream.reply()).body)
     assert reply["error"]["error_code"] == "ADAPTER-MESSAGE-ID-REUSED"
     assert house.gateway.sent.empty()
+
+
+async def test_a_returned_command_of_an_action_that_nobody_serves_is_rescued_too(house: House) -> None:
+    returned = f"{house.environment['MQ_PREFIX']}adapter.returned"
+    await leave_behind(house, "unserved", "received", source=returned, refusal="expired")
+    reply = orjson.loads((await house.upstream.reply()).body)
+    assert reply["error"]["error_code"] == "ADAPTER-EXPIRED"
 
 
 async def test_a_repeat_left_waiting_hears_the_outcome_of_its_command(house: House) -> None:

@@ -59,9 +59,9 @@ class RawPublisher:
         self._channel = channel
         self._queue = queue
 
-    async def publish(self, body: bytes, section: bytes) -> None:
+    async def publish(self, body: bytes, section: bytes, queue: str | None = None) -> None:
         await self._channel.basic_publish(
-            body, routing_key=self._queue, properties=RawProperties(section, uuid4().hex), timeout=10
+            body, routing_key=queue or self._queue, properties=RawProperties(section, uuid4().hex), timeout=10
         )
 
 
@@ -124,6 +124,27 @@ async def test_a_reply_to_that_is_not_utf8_is_answered_on_the_actions_reply_queu
     await house.upstream.ask("echo", 2)
     message = await house.upstream.read(f"{house.environment['MQ_PREFIX']}echo.reply")
     assert orjson.loads(message.body)["error"]["fields"][0]["path"] == "properties.reply_to"
+
+
+async def test_a_nul_in_reply_to_is_answered_on_the_actions_reply_queue(house: House, raw: RawPublisher) -> None:
+    await raw.publish(b"1", properties(reply_to=b"a\x00b"))
+    message = await house.upstream.read(f"{house.environment['MQ_PREFIX']}echo.reply")
+    assert orjson.loads(message.body)["error"]["fields"][0]["path"] == "properties.reply_to"
+
+
+@pytest.mark.parametrize("queue", [b"a\x00b", CP1251, b"q" * 300, b""], ids=["nul", "bytes", "long", "empty"])
+async def test_a_forged_history_of_a_returned_command_is_answered_and_harms_nobody(
+    house: House, raw: RawPublisher, queue: bytes
+) -> None:
+    death = short(b"queue") + b"S" + struct.pack(">I", len(queue)) + queue
+    deaths = b"F" + struct.pack(">I", len(death)) + death
+    headers = short(b"x-death") + b"A" + struct.pack(">I", len(deaths)) + deaths
+    returned = f"{house.environment['MQ_PREFIX']}adapter.returned"
+    await raw.publish(b"1", properties(reply_to=reply_to(house), headers=headers), returned)
+    body = orjson.loads((await house.upstream.reply()).body)
+    assert body["error"]["error_code"] == "ADAPTER-UNKNOWN-ACTION"
+    assert await house.upstream.ask("echo", 2) == {"result": 2}
+    assert house.worker._session == 1
 
 
 async def test_a_nul_in_a_property_is_journaled_escaped_and_answered(house: House, raw: RawPublisher) -> None:
