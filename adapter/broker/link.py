@@ -53,7 +53,7 @@ class Link:
                     log.info("connected to the broker", link=self._name)
                     await serve(connection)
                     return
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
                 if not self._is_expected(error):
                     raise
                 if clock() - opened > _STEADY:
@@ -66,6 +66,10 @@ class Link:
     def _is_expected(self, error: BaseException) -> bool:
         if isinstance(error, BaseExceptionGroup):
             return all(self._is_expected(part) for part in error.exceptions)
+        if isinstance(error, asyncio.CancelledError):
+            # aiormq reports a dying connection as CancelledError; ours has to pass.
+            task = asyncio.current_task()
+            return task is None or not task.cancelling()
         return isinstance(error, self._expected)
 
 
