@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 _BOM = b"\xef\xbb\xbf"
 _INCLUDE = "{http://www.w3.org/2004/08/xop/include}Include"
-_BOUNDARY = re.compile(rb"\A(?:[!-9;-~]+:[^\n]*\n(?:[ \t][^\n]*\n)*)*\s*--([^\r\n]{1,70})\r?\n")
+#: The first boundary, behind the message's own headers where they were saved with it, and behind a preamble (RFC 2046,
+#: 5.1.1): lines that do not look like one.
+_BOUNDARY = re.compile(rb"\A(?:(?!--)[^\n]*\n)*--(?=\S)([^\r\n]{1,70})\r?\n")
 
 
 def soap_message(body: bytes) -> bytes:

@@ -1,0 +1,59 @@
+"""Canonical XML by libxml2, also where a namespace's name is an IRI.
+
+Several виды сведений name their namespaces in Russian (``http://пф.рф/…`` of the pension fund). XML allows it, but
+libxml2 canonicalises no name that is not a URI by RFC 3986. Canonical XML never looks into a name, so for libxml2
+such names are written in ASCII, and put back in what it returns.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lxml import etree
+
+#: An absolute name without the characters that XML escapes or libxml2 refuses for other reasons.
+_IRI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20\x7f\"&'<>\\^`{|}]*")
+
+
+def canonical_xml(
+    element: etree._Element, *, exclusive: bool, comments: bool = False, inclusive: list[str] | None = None
+) -> bytes:
+    """Return canonical XML of ``element`` in its document; ``inclusive`` is the PrefixList of exclusive C14N.
+
+    Raises etree.C14NError where canonical XML is not defined (a relative namespace name) or libxml2 cannot do it.
+    """
+    try:
+        return _by_libxml2(element, exclusive=exclusive, comments=comments, inclusive=inclusive)
+    except etree.C14NError:
+        # Longest first: one name may begin with another.
+        names = sorted(_iris(element), key=len, reverse=True)
+        if not names:
+            raise
+    document = etree.tostring(element, encoding="utf-8", xml_declaration=False, with_tail=False)
+    spellings = {name.encode(): _in_ascii(name) for name in names}
+    if any(spelling in document for spelling in spellings.values()):
+        raise etree.C14NError("a namespace name cannot be told from its spelling in ASCII")
+    for name, spelling in spellings.items():
+        document = document.replace(name, spelling)
+    copy = etree.fromstring(document, etree.XMLParser(resolve_entities=False, no_network=True))
+    output = _by_libxml2(copy, exclusive=exclusive, comments=comments, inclusive=inclusive)
+    for name, spelling in spellings.items():
+        output = output.replace(spelling, name)
+    return output
+
+
+def _by_libxml2(element: etree._Element, *, exclusive: bool, comments: bool, inclusive: list[str] | None) -> bytes:
+    return etree.tostring(
+        element, method="c14n", exclusive=exclusive, with_comments=comments, inclusive_ns_prefixes=inclusive
+    )
+
+
+def _iris(element: etree._Element) -> set[str]:
+    """Return the names in force in ``element`` that are IRIs and no URIs."""
+    names = {name for node in element.iter(etree.Element) for name in node.nsmap.values()}
+    return {name for name in names if not name.isascii() and _IRI.fullmatch(name)}
+
+
+def _in_ascii(name: str) -> bytes:
+    """Spell ``name`` so that names keep their order, which is the order of attributes in canonical XML."""
+    return b"".join(b"%c" % byte if byte < 0x80 else b"~%02x" % byte for byte in name.encode())
