@@ -15,7 +15,7 @@ import orjson
 from adapter.journal.records import read_exchange
 from adapter.journal.statements import sql
 from adapter.recovery import dead, parked
-from adapter.recovery.arguments import Filter, moment, pause, reason, span
+from adapter.recovery.arguments import Filter, moment, pause, printable, reason, span
 from adapter.recovery.choosing import Chosen, choose
 from adapter.recovery.door import carry_out, typed
 from adapter.recovery.environment import Operator, broker_address, database_address, open_journal
@@ -94,7 +94,7 @@ async def _list(options: argparse.Namespace) -> int:
         return 0
     lines = [_command_cells(command) for command in commands] + [_message_cells(message) for message in messages]
     for line in _table(("WHAT", "ID", "ACTION", "CODE", "SINCE (UTC)", "TRIES", "BYTES", "DETAIL"), lines):
-        print(line)
+        print(printable(line))
     return 0
 
 
@@ -155,7 +155,7 @@ def _aligned(facts: dict[str, Any]) -> list[str]:
             block = orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2).decode()
             lines += [name, *(f"  {line}" for line in block.splitlines())]
         elif value is not None:
-            lines.append(f"{name:<20}{value}")
+            lines.append(f"{name:<20}{printable(value)}")
     return lines
 
 
@@ -212,7 +212,7 @@ class _Tally:
             await asyncio.sleep(self._pause)
         self._first = False
         try:
-            print(f"{name} {await work()}", flush=True)
+            print(printable(f"{name} {await work()}"), flush=True)
             self.done += 1
         except RecoveryError as error:
             print(f"{name} {error}", file=sys.stderr)
@@ -230,7 +230,7 @@ async def _rehearse(connection: asyncpg.Connection, chosen: Chosen, options: arg
         except RecoveryError as error:
             failed.append((str(exchange_id), str(error)))
     for message in chosen.messages:
-        print(f"{message.id} {message.kind} would be published to {message.routing_key}")
+        print(printable(f"{message.id} {message.kind} would be published to {message.routing_key}"))
     for text, why in failed:
         print(f"{text} {why}", file=sys.stderr)
     print(f"{len(chosen.commands) + len(chosen.messages) - len(failed) + len(chosen.refused)} would be replayed")
@@ -250,8 +250,6 @@ async def _drop(options: argparse.Namespace) -> int:
 
             await tally.do(str(exchange_id), close)
     for message in chosen.messages:
-        print(
-            f"{message.id} is a parked {message.kind}: declare {message.routing_key}, it is never dropped",
-            file=sys.stderr,
-        )
+        refused = f"{message.id} is a parked {message.kind}: declare {message.routing_key}, it is never dropped"
+        print(printable(refused), file=sys.stderr)
     return 1 if tally.failed or chosen.messages else 0

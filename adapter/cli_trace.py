@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from adapter.recovery.arguments import printable
 from adapter.recovery.door import carry_out
 from adapter.recovery.environment import database_address, open_journal
 from adapter.recovery.errors import RecoveryError
@@ -59,7 +60,7 @@ async def _trace(options: argparse.Namespace) -> int:
         print(orjson.dumps(told, default=str).decode())
     else:
         for line in _as_text(history) if history else _matches(found):
-            print(line)
+            print(printable(line))
     return 0
 
 

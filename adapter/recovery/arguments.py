@@ -61,6 +61,11 @@ def identity(text: str) -> str:
     return searchable(os.fsencode(text)) or ""
 
 
+def printable(text: object) -> str:
+    """Return a text for one line of a terminal or a page: what an upstream system named cannot move the cursor."""
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in str(text))
+
+
 def uuid_of(text: str) -> UUID | None:
     """Return the UUID that a text is, ``None`` for any other text."""
     try:

@@ -10,7 +10,7 @@ import orjson
 from adapter.exchange import State
 from adapter.journal.records import Exchange, read_exchange
 from adapter.journal.statements import sql
-from adapter.recovery.arguments import identity, uuid_of
+from adapter.recovery.arguments import identity, printable, uuid_of
 from adapter.recovery.errors import RecoveryError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ async def find_one(connection: asyncpg.Connection, text: str) -> Exchange:
     if not commands:
         raise RecoveryError("no exchange has this id")
     if len(commands) > 1:
-        listed = "\n".join(f"  {exchange.id}  {exchange.action}  {exchange.state}" for exchange in commands)
+        listed = "\n".join(f"  {exchange.id}  {printable(exchange.action)}  {exchange.state}" for exchange in commands)
         raise RecoveryError(f"several exchanges have this id; name one of them:\n{listed}")
     return commands[0]
 

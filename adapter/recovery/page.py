@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from adapter.exchange import State
+from adapter.recovery.arguments import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +34,7 @@ _STATES: Final[Mapping[State, str]] = {
 }
 _EVENTS: Final[Mapping[str, str]] = {
     "received": "Команда принята",
-    "request": "Запрос подписан и отправлен",
+    "request": "Запрос подписан, отправляется",
     "accepted": "Шлюз принял запрос",
     "refused": "Шлюз отказал",
     "retry": "Попытка без ответа",
@@ -146,4 +147,5 @@ def _moment(at: datetime) -> str:
 
 
 def _cut(text: str, width: int) -> str:
+    text = printable(text)
     return text if len(text) <= width else text[: width - 1] + "…"

@@ -12,6 +12,7 @@ from adapter.broker.publisher import Message, Publisher, Sent
 from adapter.journal.operations import Mark, Note, write_beside
 from adapter.journal.records import ProofRow, read_outbox
 from adapter.journal.statements import sql
+from adapter.recovery.arguments import printable
 from adapter.recovery.errors import RecoveryError
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ async def replay_message(
         else:
             await Mark.apply(connection, [Mark(parked, "parked", reason=sent.value, delay=_NEXT)])
     if sent is not Sent.CONFIRMED:
-        raise RecoveryError(_REASONS[sent].format(queue=message.routing_key))
+        raise RecoveryError(_REASONS[sent].format(queue=printable(message.routing_key)))
 
 
 _REASONS: Final = {

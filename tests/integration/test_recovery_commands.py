@@ -10,6 +10,7 @@ import logging
 import zipfile
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -21,13 +22,23 @@ from adapter import cli
 from adapter.broker.codec import write_properties
 from adapter.errors import Code, KnownError
 from adapter.exchange import Repeat, Unanswered
+from adapter.journal.journal import DatabaseAddress
+from adapter.journal.migrate import migrate
+from adapter.recovery.dead import replay_command
+from adapter.recovery.environment import Operator
 from tests.integration.test_recovery import leave_behind, submitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.conftest import Database
     from tests.integration.conftest import House
+
+
+def configured(database: Database) -> dict[str, Any]:
+    parts = ("host", "port", "user", "password")
+    return {name: getattr(database, name) for name in parts} | {"database": database.name}
 
 
 @dataclass
@@ -366,14 +377,37 @@ async def test_a_replay_of_what_is_not_dead_is_refused_by_the_name_of_its_state(
     assert "0 replayed, 2 not" in done.out
 
 
-async def test_two_operators_who_replay_the_same_command_run_it_once(house: House, desk: Desk) -> None:
+async def test_without_a_living_worker_a_replay_says_when_the_command_will_run(
+    database: Database, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    journal = DatabaseAddress(configured(database))
+    connection = await journal.connect()
+    await migrate(connection)
+    queue = SimpleNamespace(queue=SimpleNamespace(name="nobody"))
+    house: Any = SimpleNamespace(database=connection, environment={"MQ_PREFIX": ""}, upstream=queue)
+    exchange_id = await bury(house, "echo")
+    for name, value in database.environment.items():
+        monkeypatch.setenv(name, value)
+    done = await Desk(capfd).type("dead", "replay", str(exchange_id))
+    assert (done.code, done.err) == (0, "note: no worker is alive; the commands run when one starts\n")
+    row = await connection.fetchrow("select state, owner, crash_attempts, replies, outcome from exchanges")
+    assert tuple(row) == ("received", None, 0, 1, None)
+    await connection.close()
+
+
+async def test_of_two_operators_who_replay_at_the_same_moment_one_is_refused(house: House, database: Database) -> None:
     house.gateway.hold.clear()
     exchange_id = await bury(house, "call")
-    first = await desk.type("dead", "replay", str(exchange_id))
-    second = await desk.type("dead", "replay", str(exchange_id))
-    assert (first.code, second.code) == (0, 1)
+    connections = [await DatabaseAddress(configured(database)).connect() for _ in range(2)]
+    done = await asyncio.gather(
+        *(replay_command(connection, exchange_id, Operator("somebody", "here")) for connection in connections),
+        return_exceptions=True,
+    )
+    assert sorted(type(one).__name__ for one in done) == ["Plan", "RecoveryError"]
     assert (await kinds(house, exchange_id)).count("replayed") == 1
     house.gateway.hold.set()
+    for connection in connections:
+        await connection.close()
 
 
 async def test_a_parked_reply_is_published_with_its_own_id_and_then_marked_sent(house: House, desk: Desk) -> None:
@@ -482,6 +516,8 @@ async def test_sent_waits_for_the_answer_however_late_and_delivers_it_as_late(ho
     done = await desk.type("resolve", str(exchange_id), "--sent", "--reason", "they called us")
     assert done.code == 0, done.err
     assert await state(house, exchange_id) == "waiting"
+    # No passed deadline may spend the one late reply on saying that there is none.
+    assert await house.database.fetchval("select deadline > now() + interval '100 years' from exchanges")
     await house.source.bring(house.answer(prepared, {"answered": "after all"}))
     reply = await house.upstream.reply()
     assert orjson.loads(reply.body) == {"result": {"answered": "after all"}}
