@@ -1,0 +1,53 @@
+"""A null action through all states against a bare echo worker: who empties the same backlog faster."""
+
+from __future__ import annotations
+
+import os
+
+import uvloop
+from _load import Run, cpu, run_echo, run_null, settings, show
+from _outside import Outside
+from _stand import PAIRS, Stand, median, report, spread
+
+COUNT = int(os.environ.get("BENCH_COUNT", "8000"))
+
+
+async def main() -> None:
+    """Measure in interleaved pairs; the order inside a pair alternates."""
+    ours: list[Run] = []
+    echo: list[Run] = []
+    direct: list[Run] = []
+    with Stand.open() as stand:
+        async with Outside.open(stand) as outside:
+            for pair in range(PAIRS):
+                echo.append(await run_echo(stand, outside, COUNT))
+                show(pair, "echo", echo[-1])
+                ours.append(await run_null(stand, outside, COUNT))
+                show(pair, "all states", ours[-1])
+                direct.append(await run_null(stand, outside, COUNT, action="direct"))
+                show(pair, "without a call", direct[-1])
+            report(
+                "pipeline",
+                median([run.rate for run in ours]),
+                "commands/s",
+                baseline=median([run.rate for run in echo]),
+                ratio=median([mine.rate / bare.rate for mine, bare in zip(ours, echo, strict=True)]),
+                n=COUNT,
+                pairs=PAIRS,
+                ratios=spread([mine.rate / bare.rate for mine, bare in zip(ours, echo, strict=True)]),
+                cpu_us=cpu(ours),
+                baseline_cpu_us=cpu(echo),
+                without_a_call={
+                    "value": round(median([run.rate for run in direct])),
+                    "ratio": round(median([mine.rate / bare.rate for mine, bare in zip(direct, echo, strict=True)]), 3),
+                    "cpu_us": cpu(direct),
+                    "rows_per_command": round(median([run.rows for run in direct]), 2),
+                    "wal_bytes_per_command": round(median([run.wal for run in direct])),
+                },
+                settings=settings(stand, ours),
+                bar="ratio >= 1.2, goal 1.5",
+            )
+
+
+if __name__ == "__main__":
+    uvloop.run(main())
