@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
 
 _COMMAND_TIMEOUT: Final = 15.0
+#: Seconds that a frozen database may hold up the end of the process.
+_FAREWELL: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,9 @@ class Journal:
 
     async def _give_up(self) -> None:
         try:
-            await self._fetch("release_lease", self.worker)
-        except JournalUnavailableError:
+            async with asyncio.timeout(_FAREWELL):
+                await self._fetch("release_lease", self.worker)
+        except (JournalUnavailableError, TimeoutError):
             log.warning("lease not released; it lapses by itself", lease_seconds=self._lease)
         finally:
             if self._reader is not None:
@@ -110,7 +113,7 @@ class Journal:
                 raise JournalUnavailableError(type(error).__name__) from None
 
     async def claim_orphan(self, actions: Sequence[str], returned: str = "") -> Exchange | None:
-        """Take over one running row of a dead owner; counts a crash attempt. ``returned`` is the dead-letter queue."""
+        """Take over one running row of a dead owner (counts a crash attempt) or handed back. ``returned`` is the dead-letter queue."""
         rows = await self._fetch("claim_orphan", self.worker, list(actions), returned)
         return read_exchange(rows[0]) if rows else None
 

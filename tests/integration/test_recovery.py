@@ -8,13 +8,16 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import orjson
 
 from adapter.broker.codec import write_properties
 from adapter.exchange import Repeat
+from tests.integration.conftest import ScriptedGateway
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import House
+    from tests.conftest import Database
+    from tests.integration.conftest import House, HouseBuilder
 
 
 async def leave_behind(house: House, action: str, state: str, *, request: bytes | None = None, **more: Any) -> UUID:
@@ -119,6 +122,26 @@ async def leave_unpublished(house: House, message_id: str, *queues: str) -> None
                 section,
                 uuid4(),
             )
+
+
+async def test_what_a_stopped_worker_hands_back_burns_no_crash_attempt(
+    builder: HouseBuilder, database: Database
+) -> None:
+    gateway = ScriptedGateway()
+    gateway.hold.clear()
+    async with builder.upstream() as upstream:
+        async with builder.worker(gateway, SHUTDOWN_GRACE="1"):
+            await upstream.publish("call", 1, message_id="handed-back")
+            first, _ = await asyncio.wait_for(gateway.sent.get(), 15)
+        gateway.hold.set()
+        async with builder.worker(gateway):
+            again, earlier = await asyncio.wait_for(gateway.sent.get(), 15)
+    connection = await asyncpg.connect(
+        host=database.host, port=database.port, user=database.user, password=database.password, database=database.name
+    )
+    burned = await connection.fetchval("select crash_attempts from exchanges where message_id = 'handed-back'")
+    await connection.close()
+    assert (again.gateway_id, earlier, burned) == (first.gateway_id, 1, 0)
 
 
 async def test_an_unpublished_reply_of_a_dead_worker_goes_out_under_its_own_id(house: House) -> None:
