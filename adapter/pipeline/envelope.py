@@ -106,7 +106,7 @@ class Addressing:
         if target is None or self.names.is_ours(target, self._actions):
             target = self.names.reply(exchange.action)
         late = exchange.is_late
-        message_id = str(uuid5(exchange.repeat_of or exchange.id, "late" if late else "reply"))
+        message_id = str(uuid5(exchange.repeat_of or exchange.id, _reply_name(exchange.replies)))
         headers: dict[str, str | int | bool] = {
             "x-adapter-command-id": str(exchange.id),
             "x-adapter-seq": exchange.events + exchange.replies + 1,
@@ -145,6 +145,11 @@ class Addressing:
         target, routing_key = address
         body, section = content
         return OutboxRow(uuid4(), datetime.now(UTC), exchange_id, kind, target, routing_key, message_id, body, section)
+
+
+def _reply_name(replies: int) -> str:
+    """Name the next reply of a command for its id: each one that follows another has an id of its own."""
+    return ("reply", "late")[replies] if replies < 2 else f"late-{replies}"
 
 
 def _ids(exchange: Exchange) -> Mapping[str, str]:

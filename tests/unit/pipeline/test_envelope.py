@@ -94,6 +94,11 @@ def test_a_late_reply_is_marked_and_has_an_id_of_its_own() -> None:
     assert read_properties(late.properties).headers[b"x-adapter-late"] is True
 
 
+def test_every_later_reply_has_an_id_of_its_own() -> None:
+    ids = {ADDRESSING.reply(exchange(replies=replies), b"{}").message_id for replies in range(4)}
+    assert len(ids) == 4
+
+
 def test_events_of_one_exchange_are_numbered() -> None:
     one = exchange()
     rows = [ADDRESSING.event(one, Event("news", {"n": n})) for n in range(3)]
