@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import aio_pika
 from aio_pika.exceptions import AMQPException
+from pamqp import commands
 
 from bench.chaos.books import Books, Reply
 
@@ -20,6 +21,18 @@ if TYPE_CHECKING:
 _AWAY: tuple[type[Exception], ...] = (AMQPException, OSError, TimeoutError, RuntimeError, asyncio.InvalidStateError)
 _TIMEOUT = 10.0
 _PAUSE = 0.3
+
+
+class Unnamed(commands.Basic.Properties):
+    """Properties without a message_id on the wire; aiormq gives every message one, for its own pairing."""
+
+    def marshal(self) -> bytes:
+        """Return the property section without it."""
+        name, self.message_id = self.message_id, None
+        try:
+            return bytes(super().marshal())
+        finally:
+            self.message_id = name
 
 
 class Auditor:
@@ -102,9 +115,13 @@ class Auditor:
         self, channel: aio_pika.abc.AbstractChannel, message_id: str, body: bytes, properties: dict[str, Any]
     ) -> None:
         values = {"message_id": message_id, "correlation_id": message_id, "reply_to": self.reply_queue} | properties
-        message = aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT, **values)
+        values["delivery_mode"] = aio_pika.DeliveryMode.PERSISTENT
+        make = commands.Basic.Properties if values["message_id"] else Unnamed
+        underlay = await channel.get_underlay_channel()
         try:
-            await channel.default_exchange.publish(message, self._command_queue, mandatory=True, timeout=_TIMEOUT)
+            await underlay.basic_publish(
+                body, routing_key=self._command_queue, properties=make(**values), mandatory=True, timeout=_TIMEOUT
+            )
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():

@@ -47,7 +47,8 @@ class Victim:
         """Run a program for the length of a block, from the moment it says ``ready``; what still lives is killed."""
         victim = await cls.start(argv, environment)
         try:
-            await victim.said(ready)
+            if ready:
+                await victim.said(ready)
             yield victim
         finally:
             victim.send(signal.SIGKILL)

@@ -66,8 +66,11 @@ class Yard:
     recorder: Recorder
 
     @asynccontextmanager
-    async def worker(self, argv: list[str] | None = None, **more: str) -> AsyncIterator[Victim]:
-        async with Victim.running(argv or PROGRAM, self.environment | more, READY) as victim:
+    async def worker(
+        self, argv: list[str] | None = None, *, ready: str = READY, **more: str
+    ) -> AsyncIterator[Victim]:
+        """Run a worker from the moment it says ``ready``; with an empty ``ready`` from its start on."""
+        async with Victim.running(argv or PROGRAM, self.environment | more, ready) as victim:
             yield victim
 
     def auditor(self, action: str) -> Any:

@@ -54,6 +54,10 @@ class Recorder:
             yield recorder
             recorder.gate.set()
 
+    async def next(self, seconds: float = 30) -> Submit:
+        """Return the next submit that arrives."""
+        return await asyncio.wait_for(self.arrived.get(), seconds)
+
     def effective(self) -> dict[str, int]:
         """Count submits by transport_id; a copy under the same gateway_id is recognised by the gateway and counts once."""
         counts: dict[str, set[str]] = {}

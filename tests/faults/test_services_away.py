@@ -9,6 +9,11 @@ import asyncpg
 import orjson
 import pytest
 
+from adapter.exchange import Accepted, Answer, AnswerKind, Repeat
+from adapter.journal.operations import Note
+from adapter.journal.writer import JournalUnavailableError
+from tests.integration.conftest import ScriptedGateway
+
 if TYPE_CHECKING:
     from adapter.worker import Worker
     from deploy.local.postgres import LocalPostgres
@@ -86,3 +91,38 @@ async def test_a_stopped_worker_leaves_nothing_behind_and_a_new_one_goes_on(buil
                 await upstream.publish(action, number, message_id=f"s-{number}")
         async with builder.worker():
             assert await results(upstream, 50) == list(range(50))
+
+
+async def test_an_acceptance_is_remembered_over_an_outage_of_the_database(
+    builder: HouseBuilder, postgres: LocalPostgres
+) -> None:
+    accepted = asyncio.Event()
+
+    def accept(*_: object) -> Accepted:
+        accepted.set()
+        return Accepted(b"taken")
+
+    gateway = ScriptedGateway(repeat_rules={"Send": Repeat.NEVER}, script=accept)
+    gateway.hold.clear()
+    async with builder.worker(gateway) as (worker, _, source, *_), builder.upstream() as upstream:
+        await upstream.publish("call", 1, message_id="accepted")
+        prepared, _ = await asyncio.wait_for(gateway.sent.get(), 15)
+        postgres.kill()
+        await readiness(worker, "database", works=False)
+        gateway.hold.set()
+        await accepted.wait()
+        with pytest.raises(JournalUnavailableError):
+            # Written after the acceptance was: when this has failed, so has that.
+            await worker._journal.write(Note())
+        postgres.start()
+        await readiness(worker, "database", works=True)
+        body = orjson.dumps("answered")
+        answer = Answer("scripted", "key", prepared.gateway_id, AnswerKind.ANSWER, body, body)
+        # A call that may never be repeated was accepted: its answer is the first and only thing anyone hears of it.
+        reply = asyncio.create_task(upstream.reply(30))
+        connection = await asyncpg.connect(**worker._journal._address.arguments)
+        while not await connection.fetchval("select state in ('waiting', 'uncertain') from exchanges"):
+            await asyncio.sleep(0.02)
+        await connection.close()
+        await source.bring(answer)
+        assert orjson.loads((await reply).body) == {"result": "answered"}
