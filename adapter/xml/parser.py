@@ -7,6 +7,8 @@ Mind that lxml's ``element.text`` ends at the first comment: read a leaf's text 
 
 from __future__ import annotations
 
+from xml.parsers import expat
+
 from lxml import etree
 
 #: Bytes of one document unless the caller says otherwise: business data of СМЭВ3 is at most 5 MB.
@@ -22,19 +24,23 @@ class XmlError(ValueError):
         self.rule = rule
 
 
-# huge_tree=False is what bounds the depth (256 elements) and the size of one text (10 MB) inside libxml2.
-_PARSER = etree.XMLParser(
-    resolve_entities=False,
-    load_dtd=False,
-    dtd_validation=False,
-    attribute_defaults=False,
-    no_network=True,
-    huge_tree=False,
-    recover=False,
-    remove_blank_text=False,
-    strip_cdata=True,
-    collect_ids=False,
-)
+def _parser(*, recover: bool) -> etree.XMLParser:
+    # huge_tree=False is what bounds the depth (256 elements) and the size of one text (10 MB) inside libxml2.
+    return etree.XMLParser(
+        resolve_entities=False,
+        load_dtd=False,
+        dtd_validation=False,
+        attribute_defaults=False,
+        no_network=True,
+        huge_tree=False,
+        recover=recover,
+        remove_blank_text=False,
+        strip_cdata=True,
+        collect_ids=False,
+    )
+
+
+_PARSER = _parser(recover=False)
 
 
 def parse(data: bytes, *, max_bytes: int = MAX_BYTES) -> etree._Element:
@@ -48,7 +54,9 @@ def parse(data: bytes, *, max_bytes: int = MAX_BYTES) -> etree._Element:
     try:
         root = etree.fromstring(data, _PARSER)
     except etree.XMLSyntaxError as error:
-        raise XmlError(f"not well-formed XML: {_sentence(error)}") from None
+        root = _with_foreign_names(data, error)
+        if root is None:
+            raise XmlError(f"not well-formed XML: {_sentence(error)}") from None
     except ValueError as error:
         # Anything else lxml says about its input; its texts may quote the input.
         raise XmlError(f"not readable XML ({type(error).__name__})") from None
@@ -58,6 +66,31 @@ def parse(data: bytes, *, max_bytes: int = MAX_BYTES) -> etree._Element:
     if root.getroottree().docinfo.internalDTD is not None:
         raise XmlError("a document type declaration is not allowed")
     return root
+
+
+def _with_foreign_names(data: bytes, error: etree.XMLSyntaxError) -> etree._Element | None:
+    """Return the root of a document in which nothing is wrong but that names of namespaces are no URIs, else ``None``.
+
+    XML allows such names, and several виды сведений have them (``http://пф.рф/…``); libxml2 calls them errors and
+    reads on. ``error`` is what it said at the strict reading.
+    """
+    if getattr(error, "code", None) != etree.ErrorTypes.WAR_NS_URI:
+        return None
+    parser = _parser(recover=True)
+    try:
+        root = etree.fromstring(data, parser)
+        # After any error libxml2 no longer looks for what stands behind the root, so another parser has to.
+        judge = expat.ParserCreate()
+        judge.StartDoctypeDeclHandler = _refuse_doctype
+        judge.Parse(data, True)  # noqa: FBT003  — positional-only
+    except (etree.XMLSyntaxError, expat.ExpatError):
+        return None
+    faults = (entry for entry in parser.error_log if entry.level >= etree.ErrorLevels.ERROR)
+    return root if all(fault.type == etree.ErrorTypes.WAR_NS_URI for fault in faults) else None
+
+
+def _refuse_doctype(*_: object) -> None:
+    raise XmlError("a document type declaration is not allowed")
 
 
 def serialize(element: etree._Element) -> bytes:

@@ -7,6 +7,7 @@ it, in a message that is a message: the schemas in reference smev3/wsdl say what
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from lxml import etree
@@ -20,8 +21,8 @@ DS: Final = "http://www.w3.org/2000/09/xmldsig#"
 _SIGNATURE: Final = f"{{{DS}}}Signature"
 _WSU: Final = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd"
 _ID_ATTRIBUTES: Final = ("Id", "ID", "id", f"{{{_WSU}}}Id")
-#: All versions of the service, `types` and `types/basic` alike.
-_SMEV: Final = "urn://x-artefacts-smev-gov-ru/services/message-exchange/types/"
+#: All versions of the service, `types` and `types/basic` alike; `directive` and `routing` of 1.3 sign by other rules.
+_SMEV: Final = re.compile(r"urn://x-artefacts-smev-gov-ru/services/message-exchange/types/(?:basic/)?[0-9.]+")
 _SOAP: Final = ("http://schemas.xmlsoap.org/soap/envelope/", "http://www.w3.org/2003/05/soap-envelope")
 
 _SENDER_PROVIDED: Final = frozenset(
@@ -134,7 +135,7 @@ def _is_in_message(element: etree._Element) -> bool:
 
 
 def _is_smev(element: etree._Element) -> bool:
-    return (etree.QName(element).namespace or "").startswith(_SMEV)
+    return _SMEV.fullmatch(etree.QName(element).namespace or "") is not None
 
 
 def _holder(signature: etree._Element) -> etree._Element:

@@ -18,6 +18,7 @@ from typing import Final, Protocol
 from asn1crypto import algos, core, x509
 from lxml import etree
 
+from adapter.xml.canonical import canonical_xml
 from adapter.xml.parser import XmlError, parse
 from adapter.xml.placement import DS, signed_element
 from adapter.xml.transform import exc_c14n, smev_transform_element, smev_transform_octets
@@ -306,7 +307,7 @@ def _c14n(element: etree._Element, *, comments: bool) -> bytes:
             for name, value in inherited.items():
                 if name not in element.attrib:
                     element.set(name, value)
-        return etree.tostring(element, method="c14n", exclusive=False, with_comments=comments)
+        return canonical_xml(element, exclusive=False, comments=comments)
     except etree.C14NError:
         raise _WrongSignatureError("canonical XML is not defined: a namespace URI is relative") from None
 

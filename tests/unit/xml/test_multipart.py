@@ -49,6 +49,11 @@ def test_headers_before_the_first_boundary_are_passed_over() -> None:
     assert soap_message(body) == ROOT
 
 
+@pytest.mark.parametrize("before", [b"HTTP/1.1 200 OK\r\nDate: now\r\n\r\n", b"a preamble\r\nof two lines\r\n"])
+def test_whatever_stands_before_the_first_boundary_is_passed_over(before: bytes) -> None:
+    assert soap_message(before + part(ROOT, XOP_ROOT) + END) == ROOT
+
+
 def test_the_root_part_is_found_behind_another_one() -> None:
     assert soap_message(part(b"file", "Content-ID: <f>") + part(ROOT, XOP_ROOT) + END) == ROOT
 

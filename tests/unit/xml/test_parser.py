@@ -64,3 +64,30 @@ def test_what_is_not_well_formed_is_refused_without_repeating_it(source: bytes) 
         parse(source)
     assert caught.value.rule == str(caught.value)
     assert "secret" not in caught.value.rule
+
+
+def test_a_namespace_may_be_named_by_an_iri() -> None:
+    source = '<a xmlns="http://пф.рф/УТ/2014-01-01"><b:c xmlns:b="http://пф.рф/ВВ"/></a>'.encode()
+    assert serialize(parse(source)) == source
+    assert (
+        serialize(parse(b'<?xml version="1.0" encoding="windows-1251"?>' + source.decode().encode("cp1251"))) == source
+    )
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        '<a xmlns="http://пф.рф/x"/><b/>',
+        '<a xmlns="http://пф.рф/x"/>text',
+        '<a xmlns="http://пф.рф/x"><b></a>',
+        '<a xmlns="http://пф.рф/x"><!-- c</a>',
+        '<a xmlns="http://пф.рф/x"><b:c/></a>',
+        '<a xmlns="http://пф.рф/x" b="1" b="2"/>',
+        '<a xmlns="http://пф.рф/x">&b;</a>',
+        '<!DOCTYPE a><a xmlns="http://пф.рф/x"/>',
+        '<a xmlns="http://пф.рф/x">' + "<b>" * 256 + "</b>" * 256 + "</a>",
+    ],
+)
+def test_beside_an_iri_every_other_fault_is_refused_as_ever(source: str) -> None:
+    with pytest.raises(XmlError):
+        parse(source.encode())

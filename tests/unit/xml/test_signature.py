@@ -209,6 +209,25 @@ def test_a_copy_of_the_signed_element_inside_a_signature_does_not_count(signer: 
     ] * 2
 
 
+def test_a_signature_over_a_namespace_named_by_an_iri_is_judged_like_any_other(signer: Signer) -> None:
+    root = '<v:Query xmlns:v="http://пф.рф/ВВ/ЗДП/2016-04-15" Id="PERSONAL"><v:name>Пётр</v:name></v:Query>'
+    element = data(root, signer.sign(root, "sp"))
+    message = envelope(element, signer.sign(element))
+    assert [verdict.math for verdict in verify_message(message, signer.gost)] == [True, True]
+    changed = message.replace("Пётр".encode(), "Павел".encode(), 1)
+    assert [verdict.math for verdict in verify_message(changed, signer.gost)] == [False, False]
+
+
+def test_a_registry_record_of_1_3_may_hold_several_signatures_over_its_content(signer: Signer) -> None:
+    directive = "urn://x-artefacts-smev-gov-ru/services/message-exchange/types/directive/1.3"
+    content = f'<d:RecordContent xmlns:d="{directive}" Id="R1"><v:Query xmlns:v="urn:vs"/></d:RecordContent>'
+    officials = "".join(
+        f"<d:PersonalSignature>{signer.sign(content, name)}</d:PersonalSignature>" for name in ("sp", "ov512")
+    )
+    record = f'<d:Record xmlns:d="{directive}">{content}{officials}</d:Record>'
+    assert [verdict.reason for verdict in verify_message(record.encode(), signer.gost)] == ["", ""]
+
+
 def test_every_signing_place_of_the_service_is_known(signer: Signer) -> None:
     def response(name: str, child: str) -> str:
         return f'<t:{name} xmlns:t="{TYPES}" Id="{name}">{child}</t:{name}>'
