@@ -106,7 +106,7 @@ async def _measure(
     outside.expect(count, mark)
     tag = await outside.listen(queues.replies)
     workers.extend(start())
-    await outside.finish(SECONDS)
+    await outside.finish(SECONDS, workers)
     mark()
     if outside.surplus:
         raise RuntimeError(f"{outside.surplus} surplus replies")

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 import time
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import aiormq
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
-    from _stand import Stand
+    from _stand import Process, Stand
 
 _QUORUM: Any = {"x-queue-type": "quorum"}
 _AT_ONCE = 500
@@ -36,7 +36,7 @@ class Outside:
         self._on_first: Callable[[], None] = lambda: None
 
     @classmethod
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def open(cls, stand: Stand) -> AsyncIterator[Outside]:
         """Connect with a certificate."""
         variables = stand.broker_environment()
@@ -99,10 +99,14 @@ class Outside:
         self._wanted, self._on_first = count, on_first
         self._done.clear()
 
-    async def finish(self, seconds: float) -> None:
-        """Return when every reply has come."""
+    async def finish(self, seconds: float, workers: Sequence[Process] = ()) -> None:
+        """Return when every reply has come; raises RuntimeError with the last words of a worker that ended first."""
         async with asyncio.timeout(seconds):
-            await self._done.wait()
+            while not self._done.is_set():
+                for worker in workers:
+                    worker.must_live()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._done.wait(), 1)
 
     async def _take(self, message: aiormq.abc.DeliveredMessage) -> None:
         name = message.header.properties.correlation_id or ""

@@ -114,6 +114,11 @@ class Process:
             time.sleep(0.01)
         raise RuntimeError(f"{part!r} was not said:\n" + "\n".join(self._tail()))
 
+    def must_live(self) -> None:
+        """Raise RuntimeError with its last words when it has ended."""
+        if self.child.poll() is not None:
+            raise RuntimeError("a process ended by itself:\n" + "\n".join(self._tail()))
+
     def end(self, seconds: float = 60) -> None:
         """End it politely, then by force."""
         if self.child.poll() is None:
