@@ -13,19 +13,19 @@ import orjson
 from adapter import settings as configuration
 from adapter.broker.connection import BROKER_ERRORS, BrokerAddress, connect
 from adapter.broker.topology import Names, missing
-from adapter.errors import AdapterError
+from adapter.errors import AdapterError, ConfigurationError
 from adapter.http import make_session
 from adapter.journal.journal import DatabaseAddress
 from adapter.journal.migrate import pending
 from adapter.journal.writer import DATABASE_ERRORS
 from adapter.services.registry import known_actions, make_services
-from adapter.signing.client import SigningClient
+from adapter.signing.client import KeyInfo, SigningClient
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from adapter.settings import Settings
+    from adapter.settings import Settings, Signing
 
 _PATIENCE: Final = 15.0
 _UNREACHABLE: Final[tuple[type[Exception], ...]] = (*BROKER_ERRORS, *DATABASE_ERRORS, aiohttp.ClientError)
@@ -48,11 +48,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _check(options: argparse.Namespace) -> int:
-    settings = configuration.load(os.environ, known_actions())
-    make_services(os.environ)
+    try:
+        settings = configuration.load(os.environ, known_actions())
+        make_services(os.environ)
+    except ConfigurationError as error:
+        if options.json:
+            _print_json([Finding(name, ok=False, sentence=fault) for name, fault in error.faults.items()])
+        raise
     findings = asyncio.run(_look(settings, quiet=options.json))
     if options.json:
-        print(orjson.dumps([asdict(finding) for finding in findings]).decode())
+        _print_json(findings)
     else:
         print("\nconfiguration in effect:")
         for line in configuration.describe(settings).splitlines():
@@ -60,6 +65,10 @@ def _check(options: argparse.Namespace) -> int:
         failed = sum(finding.ok is False for finding in findings)
         print(f"\n{failed} of {len(findings)} checks failed" if failed else "\neverything answers")
     return 1 if any(finding.ok is False for finding in findings) else 0
+
+
+def _print_json(findings: Sequence[Finding]) -> None:
+    print(orjson.dumps([asdict(finding) for finding in findings]).decode())
 
 
 async def _look(settings: Settings, *, quiet: bool) -> list[Finding]:
@@ -97,7 +106,15 @@ async def _try(name: str, check: Callable[[Settings], Awaitable[str]], settings:
         return Finding(name, ok=False, sentence=f"{error.code}: {error.description}")
     except _UNREACHABLE as error:
         # Texts of these errors may hold values; their types say what happened.
-        return Finding(name, ok=False, sentence=f"cannot be reached: {type(error).__name__}")
+        return Finding(name, ok=False, sentence=f"cannot be reached: {_kind(error)}")
+
+
+def _kind(error: BaseException) -> str:
+    """Name the error's type, and that of the first cause: it tells a refused certificate from a closed port."""
+    cause = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    return type(error).__name__ + ("" if cause is error else f" ({type(cause).__name__})")
 
 
 async def _broker(settings: Settings) -> str:
@@ -133,17 +150,24 @@ async def _signing(settings: Settings) -> str:
     signing = settings.signing
     if signing is None:
         return "not needed by the served actions"
-    async with make_session(timeout=signing.timeout, ssl_context=signing.ssl_context()) as session:
-        client = SigningClient(signing.url, session=session, tokens=signing.tokens, timeout=signing.timeout)
-        try:
-            keys = {key.name: key for key in await client.certificates()}
-        finally:
-            await client.close()
     wanted = [signing.key_ov, *([signing.key_sp] if signing.personal else [])]
-    lacking = [name for name in wanted if name not in keys]
-    if lacking:
-        raise LookupError(f"the service has no key {', '.join(lacking)}")
+    async with make_session(timeout=signing.timeout, ssl_context=signing.ssl_context()) as session:
+        keys = {name: await _key(name, signing, session) for name in wanted}
     return ", ".join(f"{name}: {keys[name].algorithm} until {keys[name].not_after:%Y-%m-%d}" for name in wanted)
+
+
+async def _key(name: str, signing: Signing, session: aiohttp.ClientSession) -> KeyInfo:
+    """Ask for the key with its own token, so that every token is tried. Raises LookupError."""
+    tokens = {name: signing.tokens[name]} if name in signing.tokens else {}
+    client = SigningClient(signing.url, session=session, tokens=tokens, timeout=signing.timeout)
+    try:
+        return next(key for key in await client.certificates() if key.name == name)
+    except StopIteration:
+        raise LookupError(f"the service has no key {name}") from None
+    except AdapterError as error:
+        raise LookupError(f"key {name}: {error.code}: {error.description}") from None
+    finally:
+        await client.close()
 
 
 async def _smev(settings: Settings) -> str:

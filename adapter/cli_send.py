@@ -28,7 +28,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser("send", help="publish a command as an upstream system would, and wait")
     parser.add_argument("action")
     parser.add_argument("file", type=Path, help="a JSON file, or - for standard input")
-    parser.add_argument("--env", type=Path, help="file of KEY=VALUE lines to read before the environment")
+    parser.add_argument("--env", type=Path, help="file of KEY=VALUE lines; they win over the environment")
     parser.add_argument("--wait", type=float, default=120.0, help="seconds to wait for the reply (120)")
     parser.add_argument("--dry-run", action="store_true", help="have it validated, built and signed, but not sent on")
     parser.add_argument("--json", action="store_true", help="print the reply alone, on one line")
@@ -51,7 +51,10 @@ def _send(options: argparse.Namespace) -> int:
         print(f"no queue {queue}: is an adapter that serves {options.action} running?", file=sys.stderr)
         return 1
     except TimeoutError:
-        print(f"no reply within {options.wait:g} s; it will come to the action's reply queue", file=sys.stderr)
+        print(
+            f"no reply within {options.wait:g} s; once published, the command runs on: its outcome is in the journal",
+            file=sys.stderr,
+        )
         return 1
     except (AMQPError, aio_pika.exceptions.AMQPException, OSError) as error:
         print(f"cannot talk to {address.host}:{address.port}: {type(error).__name__}", file=sys.stderr)

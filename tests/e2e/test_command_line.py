@@ -60,6 +60,12 @@ def test_send_to_an_action_that_nobody_serves_says_so(stack: Stack, running: Pro
     assert b"no queue nobody" in done.stderr
 
 
+def test_send_without_a_broker_says_so_in_one_line(stack: Stack, example: Path) -> None:
+    done = stack.command("send", "zhkh-debt-requests", str(example), MQ_HOST="127.0.0.1", MQ_PORT="1")
+    assert done.returncode == 1
+    assert done.stderr.decode() == "cannot talk to 127.0.0.1:1: AMQPConnectionError\n"
+
+
 def test_check_tests_every_connection_and_hides_secrets(stack: Stack, running: Process) -> None:
     done = stack.command("check")
     text = done.stdout.decode()
@@ -76,6 +82,19 @@ def test_check_names_what_cannot_be_reached_and_fails(stack: Stack) -> None:
     assert done.returncode == 1
     assert findings["signing service"] is False
     assert findings["broker"] is True
+
+
+def test_check_tries_the_token_of_every_key(stack: Stack) -> None:
+    done = stack.command("check", SIGN_TOKEN_SP="nobody's", USE_PERSONAL_SIGNATURE="true")
+    assert done.returncode == 1
+    assert "FAIL  signing service  key sp: ADAPTER-SIGNATURE-REFUSED" in done.stdout.decode()
+
+
+def test_check_tells_a_machine_of_a_wrong_configuration_too(stack: Stack) -> None:
+    done = stack.command("check", "--json", MQ_PORT="none")
+    assert done.returncode == 2
+    (finding,) = json.loads(done.stdout)
+    assert (finding["name"], finding["ok"]) == ("MQ_PORT", False)
 
 
 def test_a_wrong_configuration_is_refused_with_all_faults_and_no_secret(stack: Stack) -> None:
