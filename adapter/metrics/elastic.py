@@ -91,9 +91,7 @@ class ElasticMetrics(CountingMetrics):
             options["basic_auth"] = (elastic.user, elastic.password)
         if (context := elastic.ssl_context()) is not None:
             options["ssl_context"] = context
-        client = AsyncElasticsearch(
-            elastic.url, request_timeout=_REQUEST_TIMEOUT, max_retries=0, http_compress=True, **options
-        )
+        client = AsyncElasticsearch(elastic.url, request_timeout=_REQUEST_TIMEOUT, max_retries=0, **options)
         return cls(client, elastic.prefix, hash_key=elastic.hash_key, **bounds)
 
     @property

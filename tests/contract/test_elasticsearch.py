@@ -187,6 +187,7 @@ async def test_requests_speak_the_compatible_media_type_and_log_in(
     assert headers["Content-Type"] == MEDIA.format("x-ndjson")
     assert headers["Accept"] == MEDIA.format("json")
     assert headers["Authorization"].startswith("Basic ")
+    assert "Content-Encoding" not in headers  # plain, so that any proxy or reader between understands it
 
 
 async def test_https_trusts_the_given_authority_alone(fake: FakeElasticsearch) -> None:
