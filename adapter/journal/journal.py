@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import structlog
 
+from adapter.journal.operations import Lease
 from adapter.journal.records import Exchange, OutboxRow, read_exchange, read_outbox
 from adapter.journal.statements import sql
 from adapter.journal.writer import DATABASE_ERRORS, JournalUnavailableError, Writer
@@ -67,6 +68,17 @@ class Journal:
         """Commit one operation; see :meth:`adapter.journal.writer.Writer.write`."""
         return await self._writer.write(operation)
 
+    async def write_surely(self, operation: Operation[Result]) -> Result:
+        """Commit one operation however long Postgres is away: for what is true already and known to nobody else.
+
+        What did get committed with its answer lost is asked for again and then does not apply a second time.
+        """
+        while True:
+            try:
+                return await self.write(operation)
+            except JournalUnavailableError:
+                await self.available.wait()
+
     async def run(self) -> None:
         """Keep the writer and the lease alive until cancelled; gives the lease back at the end."""
         try:
@@ -79,9 +91,9 @@ class Journal:
     async def _keep_lease(self) -> None:
         while True:
             try:
-                await self._fetch("lease", self.worker, self._worker_name, timedelta(seconds=self._lease))
+                await self.write(Lease(self.worker, self._worker_name, self._lease))
             except JournalUnavailableError:
-                await asyncio.sleep(min(1.0, self._lease / 10))
+                await self.available.wait()
             else:
                 await asyncio.sleep(self._lease / 3)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import asyncpg
@@ -23,6 +24,8 @@ Result = TypeVar("Result")
 _CROWD: Final = 64
 _GATHER: Final = 0.003
 _MOST: Final = 512
+#: Bytes of one transaction: a crowd of large bodies must not become one message that neither side can hold.
+_HEAVY: Final = 16 * 2**20
 _TRIES: Final = 4
 _PAUSES: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _TIMEOUT: Final = 20.0
@@ -60,6 +63,7 @@ class Writer:
         self._owner = owner
         self._waiting: list[tuple[Operation[Any], asyncio.Future[Any]]] = []
         self._signal = asyncio.Event()
+        self._failures = 0
         self.available = asyncio.Event()
 
     async def write(self, operation: Operation[Result]) -> Result:
@@ -73,51 +77,70 @@ class Writer:
         return await future
 
     async def run(self) -> None:
-        """Commit until cancelled; reconnects with growing pauses while Postgres is away."""
-        failures = 0
+        """Commit until cancelled; reconnects with growing pauses until Postgres takes a write again."""
         try:
             while True:
                 try:
                     connection = await self._connect()
                 except DATABASE_ERRORS as error:
                     self._fail_waiting()
-                    pause = _PAUSES[min(failures, len(_PAUSES) - 1)]
-                    failures += 1
-                    log.warning("journal is away", error=type(error).__name__, retry_in=pause)
-                    await asyncio.sleep(pause)
+                    await self._pause(error)
                     continue
-                failures = 0
+                # A connection that dies while nothing is written is replaced before the next write.
+                connection.add_termination_listener(lambda _: self._signal.set())
                 self.available.set()
                 try:
                     await self._serve(connection)
+                except DATABASE_ERRORS as error:
+                    self.available.clear()
+                    await self._pause(error)
                 finally:
                     self.available.clear()
                     connection.terminate()
         finally:
             self._fail_waiting()
 
+    async def _pause(self, error: Exception) -> None:
+        pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)]
+        self._failures += 1
+        log.warning("journal is away", error=type(error).__name__, retry_in=pause)
+        await asyncio.sleep(pause)
+
     async def _serve(self, connection: asyncpg.Connection) -> None:
-        """Commit batches until the connection fails."""
+        """Commit batches until the connection ends; raises what a failed commit raised."""
         crowded = False
         while True:
             await self._signal.wait()
-            if crowded:
-                await asyncio.sleep(_GATHER)
-            batch = self._waiting[:_MOST]
-            del self._waiting[: len(batch)]
+            if connection.is_closed():
+                return
             if not self._waiting:
                 self._signal.clear()
+                continue
+            if crowded:
+                await asyncio.sleep(_GATHER)
+            batch = self._cut()
             crowded = len(batch) >= _CROWD
             try:
                 async with asyncio.timeout(_TIMEOUT):
                     await self._commit(connection, batch)
-            except DATABASE_ERRORS as error:
-                log.warning("journal lost its connection", error=type(error).__name__)
-                _fail(batch)
-                return
             except BaseException:
                 _fail(batch)
                 raise
+            self._failures = 0
+
+    def _cut(self) -> list[tuple[Operation[Any], asyncio.Future[Any]]]:
+        """Take the next batch, bounded in number and in bytes; the first one always goes."""
+        count, size = 0, 0
+        for operation, _ in islice(self._waiting, _MOST):
+            size += operation.weight
+            if count and size > _HEAVY:
+                break
+            count += 1
+        batch = self._waiting[:count]
+        del self._waiting[:count]
+        if not self._waiting:
+            self._signal.clear()
+        return batch
 
     async def _commit(
         self, connection: asyncpg.Connection, batch: Sequence[tuple[Operation[Any], asyncio.Future[Any]]]

@@ -11,7 +11,8 @@ import structlog
 from adapter.errors import AdapterError, Code, FieldFault, KnownError
 from adapter.exchange import Answer, AnswerKind
 from adapter.faultpoints import reach
-from adapter.journal.operations import Evidence, EvidenceAs, Note
+from adapter.journal.evidence import Evidence, EvidenceAs
+from adapter.journal.operations import Note
 from adapter.journal.records import ProofRow
 from adapter.pipeline.intake import new_exchange_id
 

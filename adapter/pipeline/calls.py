@@ -131,7 +131,7 @@ class Caller:
         match result:
             case Accepted():
                 proof = ProofRow(exchange.id, "accepted", exchange.gateway_id, result.raw)
-                await self._journal.write(Wait(exchange.id, self._journal.worker, proof=(proof,)))
+                await self._journal.write_surely(Wait(exchange.id, self._journal.worker, proof=(proof,)))
             case Refused():
                 await self._note_refusal(runner, exchange, result)
             case TryLater(remint=True) if earlier:

@@ -11,7 +11,6 @@ import structlog
 from adapter.broker.publisher import Message, Publisher, Sent
 from adapter.faultpoints import reach
 from adapter.journal.operations import Mark
-from adapter.journal.writer import JournalUnavailableError, RowRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -92,15 +91,8 @@ class Relay:
         marks = [_mark(row, result) for row, result in zip(batch, results, strict=True)]
         self.parked += sum(mark.state == "parked" for mark in marks)
         reach("mark")
-        # Marking is not awaited one by one: the rows are out, and an unmarked row only goes out again, byte for byte.
-        outcomes = await asyncio.gather(*(self._journal.write(mark) for mark in marks), return_exceptions=True)
-        for mark, outcome in zip(marks, outcomes, strict=True):
-            if isinstance(outcome, JournalUnavailableError | RowRefusedError):
-                log.warning(
-                    "publish not marked; recovery repeats it under the same id", exchange_id=str(mark.row.exchange_id)
-                )
-            elif isinstance(outcome, BaseException):
-                raise outcome
+        # The rows are out: only a crash before the mark sends one again, byte for byte.
+        await asyncio.gather(*(self._journal.write_surely(mark) for mark in marks))
 
 
 def _mark(row: OutboxRow, result: Sent) -> Mark:

@@ -208,7 +208,7 @@ class Runner:
         pause *= 0.75 + random.random() / 2  # noqa: S311 — spreads retries, guards nothing
         log.info("exchange retries", code=error.code, attempt=exchange.attempts, retry_in=round(pause, 2))
         self._observer.count("retries")
-        await self._journal.write(Retry(exchange.id, self._journal.worker, pause, remint, proof=(proof,)))
+        await self._journal.write_surely(Retry(exchange.id, self._journal.worker, pause, remint, proof=(proof,)))
 
     async def tell(self, exchange: Exchange, envelope: Envelope, stage: str) -> None:
         """Publish a progress event that belongs to no change of state."""

@@ -13,6 +13,7 @@ from adapter.exchange import Accepted, Answer, AnswerKind, Repeat
 from adapter.journal.operations import Note
 from adapter.journal.writer import JournalUnavailableError
 from tests.integration.conftest import ScriptedGateway
+from tests.integration.rows import until
 
 if TYPE_CHECKING:
     from adapter.worker import Worker
@@ -121,8 +122,7 @@ async def test_an_acceptance_is_remembered_over_an_outage_of_the_database(
         # A call that may never be repeated was accepted: its answer is the first and only thing anyone hears of it.
         reply = asyncio.create_task(upstream.reply(30))
         connection = await asyncpg.connect(**worker._journal._address.arguments)
-        while not await connection.fetchval("select state in ('waiting', 'uncertain') from exchanges"):
-            await asyncio.sleep(0.02)
+        await until(connection, "select state in ('waiting', 'uncertain') from exchanges")
         await connection.close()
         await source.bring(answer)
         assert orjson.loads((await reply).body) == {"result": "answered"}

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from adapter.exchange import State
-from adapter.journal.operations import Evidence, Submit, TakeIn
+from adapter.journal.evidence import Evidence
+from adapter.journal.operations import Submit, TakeIn
 from adapter.journal.records import Exchange, ProofRow
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from adapter.journal.journal import Journal
+
+
+async def until(look: asyncpg.Connection, question: str, *arguments: object, seconds: float = 10) -> None:
+    """Wait until Postgres answers a question with true."""
+    async with asyncio.timeout(seconds):
+        while not await look.fetchval(question, *arguments):  # noqa: ASYNC110 — a table gives no signal
+            await asyncio.sleep(0.01)
 
 
 def take(journal: Journal, body: bytes = b"{}", *, key: bytes | None = None, session: str = "s", **more: Any) -> TakeIn:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
 from adapter.exchange import State
+from adapter.journal.evidence import EvidenceAs
 from adapter.journal.journal import Journal
-from adapter.journal.operations import EvidenceAs, Finish, Mark, Note, Retry, Settle, TakenAs, Wait
+from adapter.journal.operations import Finish, Mark, Note, Retry, Settle, TakenAs, Wait
 from adapter.journal.records import OutboxRow, ProofRow
 from adapter.journal.writer import RowRefusedError
 from tests.integration.rows import evidence, submit, take
-
-if TYPE_CHECKING:
-    from tests.conftest import Database
 
 
 async def test_what_arrives_together_is_committed_together_and_each_hears_its_own_result(journal: Journal) -> None:
@@ -145,13 +142,13 @@ async def test_a_parked_message_comes_back_when_its_time_has_come(journal: Journ
     assert await journal.claim_outbox([], 10) == []
 
 
-async def test_rows_of_a_living_worker_are_not_rescued(journal: Journal, database: Database) -> None:
+async def test_rows_of_a_living_worker_are_not_rescued(journal: Journal, look: asyncpg.Connection) -> None:
     other = Journal(journal._address, worker_name="other")
     await other.take_lease()
     row = take(journal, owner=other.worker)
     await journal.write(row)
     assert await journal.claim_orphan(["echo"]) is None
-    await other._give_up()
+    await look.execute("update workers set lease_until = now() where id = $1", other.worker)
     rescued = await journal.claim_orphan(["echo"])
     assert rescued is not None
     assert (rescued.id, rescued.crash_attempts) == (row.exchange.id, 1)
