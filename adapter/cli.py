@@ -34,7 +34,7 @@ _COMMANDS: Final = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 the answer is no, 2 wrong use or configuration."""
-    logging.lastResort = None  # what libraries log may hold values: adapter.log is the only way out
+    logging.lastResort = logging.NullHandler()  # what libraries log may hold values: adapter.log is the only way out
     argv = list(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(prog="adapter", description="Commands on RabbitMQ to official exchanges and back.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
