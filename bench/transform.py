@@ -1,7 +1,7 @@
 """The SMEV transform beside what nobody can do without: lxml's parse and exclusive C14N of the same document.
 
-Prints one JSON line per shape and size: the transform's median seconds, the baseline's, their ratio, the limit of the
-ratio and whether it is kept. Both are measured in turn, so that a busy machine weighs on both alike.
+Prints one JSON line per shape and size: the transform's median seconds, the baseline's, their ratio and the share of the
+ratio's limit that it takes. Both are measured in turn, so that a busy machine weighs on both alike.
 """
 
 from __future__ import annotations
@@ -100,9 +100,8 @@ def _seconds(work: Callable[[bytes], bytes], data: bytes) -> float:
     return time.perf_counter() - began
 
 
-def main() -> int:
-    """Measure every shape and size; the exit code is 1 when a limit is broken."""
-    kept = True
+def main() -> None:
+    """Measure every shape and size."""
     for shape in _SHAPES:
         for size in _SIZES:
             data = document(shape, size)
@@ -111,7 +110,6 @@ def main() -> int:
             value = statistics.median(ours for ours, _ in pairs)
             baseline = statistics.median(theirs for _, theirs in pairs)
             ratio = value / baseline
-            kept &= ratio <= _LIMITS[size]
             line = {
                 "name": f"smev-transform-{shape}-{size}",
                 "value": round(value, 7),
@@ -122,8 +120,7 @@ def main() -> int:
                 "n": rounds,
             }
             print(json.dumps(line), flush=True)
-    return 0 if kept else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -244,42 +244,48 @@ class _Scope:
 
     ``namespaces`` maps the document's prefixes to URIs, ``written`` URIs to ours (``b"ns1:"``), and ``marks`` joins
     the two. ``depth`` counts the open elements that are named as the one that opened the scope: the scope ends with
-    the end tag that makes it 0. ``inner`` keeps what was read of the notable tags inside, for their repetitions.
+    the end tag that makes it 0. ``inner`` keeps what was read of each notable tag inside, with the scope that it
+    opens, for its repetitions: they differ by their numbers only, and only one of them is open at a time.
     """
 
     __slots__ = ("close", "depth", "inner", "marks", "name", "namespaces", "start", "written")
 
-    def __init__(
-        self, name: bytes, namespaces: dict[bytes, bytes], written: dict[bytes, bytes], marks: dict[bytes, bytes]
-    ) -> None:
+    def __init__(self, name: bytes, namespaces: dict[bytes, bytes]) -> None:
         self.namespaces = namespaces
-        self.written = written
-        self.marks = marks
+        self.written: dict[bytes, bytes] = {}
+        self.marks = _bare_mark_last(dict.fromkeys(map(_mark, namespaces), b""))
         self.name = name
         self.start = b"<" + _MARK + name
         self.close = b"</" + _MARK + name + b">"
         self.depth = 1
-        self.inner: dict[bytes, tuple[_Tag, dict[bytes, bytes], bytes, list[bytes]]] = {}
+        self.inner: dict[bytes, tuple[_Tag, _Scope, bytes, list[bytes]]] = {}
 
     def enter(self, raw: bytes, count: int) -> tuple[_Scope, bytes, int]:
         """Return the scope inside a notable tag, the tag with its names marked, and how many numbers are given out.
 
         Before it there were ``count``. A tag that declares nothing opens no scope.
         """
-        known = self.inner.get(raw)
-        if known is None:
-            tag = _Tag(raw)
-            namespaces = {**self.namespaces, **tag.declared}
-            known = self.inner[raw] = (tag, namespaces, *tag.template(namespaces, self.written))
-        tag, namespaces, template, fresh = known
-        if not tag.declared:
+        tag, scope, template, fresh = self.inner.get(raw) or self._read(raw)
+        if scope is self:
             self.depth += tag.name == self.name
             return self, template % (), count
-        numbers = tuple(range(count + 1, count + len(fresh) + 1))
-        written = {**self.written, **{uri: b"ns%d:" % number for uri, number in zip(fresh, numbers, strict=True)}}
-        own = {_mark(prefix): written[uri] for prefix, uri in tag.declared.items()}
-        marks = _bare_mark_last({**self.marks, **own})
-        return _Scope(tag.name, namespaces, written, marks), template % numbers, count + len(fresh)
+        written, marks = scope.written, scope.marks
+        written.update(self.written)
+        marks.update(self.marks)
+        first = count + 1
+        for uri in fresh:
+            count += 1
+            written[uri] = b"ns%d:" % count
+        for prefix, uri in tag.declared.items():
+            marks[_mark(prefix)] = written[uri]
+        scope.depth = 1
+        return scope, template % tuple(range(first, count + 1)), count
+
+    def _read(self, raw: bytes) -> tuple[_Tag, _Scope, bytes, list[bytes]]:
+        tag = _Tag(raw)
+        scope = _Scope(tag.name, {**self.namespaces, **tag.declared}) if tag.declared else self
+        self.inner[raw] = known = (tag, scope, *tag.template(scope.namespaces, self.written))
+        return known
 
     def end(self, piece: bytes, at: int) -> int:
         """Return where the scope ends in ``piece`` from ``at`` on, or -1, having counted for the next piece."""
@@ -298,7 +304,7 @@ class _Scope:
 
 def _in_scopes(pieces: list[_Piece]) -> Iterator[bytes]:
     """Rewrite any fragment."""
-    scope = _Scope(b"", {}, {}, {})
+    scope = _Scope(b"", {})
     outer: list[_Scope] = []
     count = 0
     for raw, rest in pieces:

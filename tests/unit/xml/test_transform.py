@@ -66,6 +66,11 @@ OWN_PAIRS = {
         '<a xmlns="urn:1"> x <b>\u00a0</b> \u3000 </a>',
         '<ns1:a xmlns:ns1="urn:1"> x <ns1:b>\u00a0</ns1:b> \u3000 </ns1:a>',
     ),
+    "a namespace named by an IRI": (
+        '<a xmlns="http://пф.рф/УТ" xmlns:b="http://пф.рф/УТ/1" b:x="1"><b:c d="http://пф.рф/УТ"/>http://пф.рф/УТ</a>',
+        """<ns1:a xmlns:ns1="http://пф.рф/УТ" xmlns:ns2="http://пф.рф/УТ/1" ns2:x="1">\
+<ns2:c d="http://пф.рф/УТ"></ns2:c>http://пф.рф/УТ</ns1:a>""",
+    ),
     "an unused prefix is dropped": (
         '<p:a xmlns:p="urn:1" xmlns:q="urn:2"/>',
         '<ns1:a xmlns:ns1="urn:1"></ns1:a>',
@@ -260,6 +265,13 @@ def transform_slowly(data: bytes) -> bytes | None:
 @settings(max_examples=500, deadline=None)
 @given(DOCUMENTS)
 def test_the_fast_way_agrees_with_the_slow_one_on_random_documents(data: bytes) -> None:
+    assert transform_or_refuse(data) == transform_slowly(data)
+
+
+@settings(max_examples=200, deadline=None)
+@given(DOCUMENTS, DOCUMENTS)
+def test_what_repeats_is_written_like_what_comes_once(one: bytes, other: bytes) -> None:
+    data = b'<w xmlns="urn:w" xmlns:p="urn:a">%b<p:w>%b%b</p:w>%b</w>' % (one, other, one, one)
     assert transform_or_refuse(data) == transform_slowly(data)
 
 
