@@ -1,7 +1,7 @@
 """The SMEV transform beside what nobody can do without: lxml's parse and exclusive C14N of the same document.
 
-Prints one JSON line per shape and size: the transform's median seconds, the baseline's, their ratio and the share of the
-ratio's limit that it takes. Both are measured in turn, so that a busy machine weighs on both alike.
+Prints one JSON line per shape and size: the transform's median seconds, the baseline's, their ratio and the share of
+the ratio's limit that it takes. Both are measured in turn, so that a busy machine weighs on both alike.
 """
 
 from __future__ import annotations
