@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 #: Header under which a delivered message carries its raw property section.
 RAW: Final = "raw"
-_METHOD, _HEADER = 1, 2
+_METHOD, _HEADER, _BODY = 1, 2, 3
 _DELIVER = (60).to_bytes(2, "big") + (60).to_bytes(2, "big")
 _RETURN = (60).to_bytes(2, "big") + (50).to_bytes(2, "big")
 _FRAME_END: Final = b"\xce"
@@ -87,6 +87,53 @@ class TolerantReader:
         return head + rest
 
 
+class GatheringWriter:
+    """The part of StreamWriter that aiormq uses; what is written within one turn of the loop leaves as one TLS record.
+
+    aiormq writes message by message, and a system call each is a fifth of a busy worker's time.
+    """
+
+    def __init__(self, stream: asyncio.StreamWriter) -> None:
+        """Wrap the connection's own writer."""
+        self._stream = stream
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        """Let ``data`` leave before the loop's next turn ends."""
+        if not self._parts:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._parts.append(data)
+
+    def _flush(self) -> None:
+        if self._parts:
+            parts, self._parts = self._parts, []
+            self._stream.write(b"".join(parts))
+
+    async def drain(self) -> None:
+        """Hand over what was gathered and wait until the buffer has room."""
+        self._flush()
+        await self._stream.drain()
+
+    def close(self) -> None:
+        """Hand over what was gathered and close."""
+        self._flush()
+        self._stream.close()
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the stream's."""
+        return getattr(self._stream, name)
+
+
+def publish_frames(channel: int, exchange: str, routing_key: str, properties: bytes, body: bytes, most: int) -> bytes:  # noqa: PLR0913, PLR0917 — a publish on the wire
+    """Return the frames of one mandatory publish (AMQP 0-9-1, 4.2.6): method, header, body in pieces of ``most``."""
+    names = b"".join(bytes((len(name),)) + name for name in (exchange.encode(), routing_key.encode()))
+    method = b"\x00\x3c\x00\x28\x00\x00" + names + b"\x01"
+    header = struct.pack(">HHQ", 60, 0, len(body)) + properties
+    pieces = [body[start : start + most] for start in range(0, len(body), most)]
+    frames = [(_METHOD, method), (_HEADER, header), *((_BODY, piece) for piece in pieces)]
+    return b"".join(struct.pack(">BHI", kind, channel, len(data)) + data + _FRAME_END for kind, data in frames)
+
+
 def _frame(head: bytes, payload: bytes) -> bytes:
     return head[:3] + struct.pack(">I", len(payload)) + payload + _FRAME_END
 
@@ -146,4 +193,4 @@ class TolerantTransportFactory(TransportFactory):
                 reader, writer = await asyncio.open_connection(url.host, url.port, ssl=self._context, limit=2**20)
         except OSError as error:
             raise AMQPConnectionError(str(error)) from error
-        return TolerantReader(reader), writer  # type: ignore[return-value]  # the part aiormq uses
+        return TolerantReader(reader), GatheringWriter(writer)  # type: ignore[return-value]  # the parts aiormq uses

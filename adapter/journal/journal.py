@@ -68,6 +68,10 @@ class Journal:
         """Commit one operation; see :meth:`adapter.journal.writer.Writer.write`."""
         return await self._writer.write(operation)
 
+    def submit(self, operation: Operation[Result]) -> asyncio.Future[Result]:
+        """Queue one operation; see :meth:`adapter.journal.writer.Writer.submit`."""
+        return self._writer.submit(operation)
+
     async def write_surely(self, operation: Operation[Result]) -> Result:
         """Commit one operation however long Postgres is away: for what is true already and known to nobody else.
 
@@ -125,7 +129,10 @@ class Journal:
                 raise JournalUnavailableError(type(error).__name__) from None
 
     async def claim_orphan(self, actions: Sequence[str], returned: str = "") -> Exchange | None:
-        """Take over one running row of a dead owner (counts a crash attempt) or handed back. ``returned`` is the dead-letter queue."""
+        """Take over one running row of a dead owner (counts a crash attempt), or one that was handed back.
+
+        ``returned`` is the dead-letter queue.
+        """
         rows = await self._fetch("claim_orphan", self.worker, list(actions), returned)
         return read_exchange(rows[0]) if rows else None
 

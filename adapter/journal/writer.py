@@ -71,10 +71,14 @@ class Writer:
 
         Raises JournalUnavailableError when the database went away, RowRefusedError when it refuses this row alone.
         """
+        return await self.submit(operation)
+
+    def submit(self, operation: Operation[Result]) -> asyncio.Future[Result]:
+        """Queue an operation for the next commit; the future ends as :meth:`write` does. Many cost no task each."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((operation, future))
         self._signal.set()
-        return await future
+        return future
 
     async def run(self) -> None:
         """Commit until cancelled; reconnects with growing pauses until Postgres takes a write again."""

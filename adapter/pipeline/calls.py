@@ -53,7 +53,10 @@ class Caller:
             if envelope.dry_run:
                 await runner.reply(exchange, _dry_run(prepared))
                 return
-            await self._send(runner, exchange, envelope, gateway, prepared, earlier=0)
+            result = await self._send(runner, exchange, envelope, gateway, prepared, earlier=0)
+        # The place is given back before the journal is told: it bounds calls, not commits.
+        if result is not None:
+            await self._judge(runner, exchange, gateway.repeat_rules[prepared.operation], result, earlier=0)
 
     async def repeat(self, runner: Runner, exchange: Exchange, envelope: Envelope) -> None:
         """Go on with a call whose earlier attempt has no known end, by the operation's repeat rule."""
@@ -69,8 +72,11 @@ class Caller:
             return
         request = (await self._journal.proofs(exchange.id, "request"))[-1]
         prepared = Prepared(exchange.operation or "", exchange.gateway_id or "", bytes(request["data"] or b""), minted)
+        earlier = exchange.attempts
         async with self._places[gateway.name]:
-            await self._send(runner, exchange, envelope, gateway, prepared, earlier=exchange.attempts)
+            result = await self._send(runner, exchange, envelope, gateway, prepared, earlier=earlier)
+        if result is not None:
+            await self._judge(runner, exchange, rule, result, earlier=earlier)
 
     async def _may_be_taken(self, exchange: Exchange) -> bool:
         """Tell whether any attempt under the present id may have reached the gateway."""
@@ -97,8 +103,11 @@ class Caller:
         prepared: Prepared,
         *,
         earlier: int,
-    ) -> None:
-        """Record the intent, then let the bytes leave; nothing leaves without a row that says so."""
+    ) -> Sent | None:
+        """Record the intent, then let the bytes leave; nothing leaves without a row that says so.
+
+        Returns ``None`` when the exchange moved on meanwhile and no call was made.
+        """
         events = runner.progress(exchange, envelope, "sent")
         proof = () if earlier else (_request_proof(exchange.id, prepared),)
         submitted = await self._journal.write(
@@ -117,7 +126,7 @@ class Caller:
         )
         if not submitted:
             log.warning("call not made: the exchange moved on")
-            return
+            return None
         runner.offer(events)
         exchange.state, exchange.gateway_id = State.SUBMITTING, prepared.gateway_id
         exchange.attempts += 1
@@ -125,7 +134,7 @@ class Caller:
         reach("intent")
         result = await gateway.send(prepared, earlier_attempts=earlier)
         reach("call")
-        await self._judge(runner, exchange, gateway.repeat_rules[prepared.operation], result, earlier=earlier)
+        return result
 
     async def _judge(self, runner: Runner, exchange: Exchange, rule: Repeat, result: Sent, *, earlier: int) -> None:
         match result:

@@ -66,7 +66,7 @@ class CommandIntake:
         self._registry = registry
         self._limits = limits
         self._names = addressing.names
-        self._taken: dict[tuple[str, int], UUID] = {}
+        self._taken: dict[str, tuple[str, dict[int, UUID]]] = {}
         self._settling: set[asyncio.Task[Any]] = set()
 
     async def accept(self, deliveries: Sequence[Delivery]) -> None:
@@ -74,10 +74,11 @@ class CommandIntake:
         await self._dispatcher.has_room()
         takes = [self._read(delivery) for delivery in deliveries]
         reach("decode")
-        results = await asyncio.gather(*(self._take(take) for take in takes))
+        written = await asyncio.gather(*map(self._journal.submit, takes), return_exceptions=True)
+        results = [await self._taken_as(take, result) for take, result in zip(takes, written, strict=True)]
         reach("journal")
         for delivery, taken in zip(deliveries, results, strict=True):
-            self._taken[(delivery.session, delivery.tag)] = taken.exchange_id
+            self._book(delivery)[delivery.tag] = taken.exchange_id
             if taken.exchange is None:
                 continue
             if taken.kind is TakenAs.REPEAT:
@@ -87,7 +88,7 @@ class CommandIntake:
 
     def settle(self, deliveries: Sequence[Delivery]) -> None:
         """Mark the rows settled in the next commit; losing the mark only makes a later repeat cost a look."""
-        ids = [self._taken.pop((delivery.session, delivery.tag)) for delivery in deliveries]
+        ids = [self._book(delivery).pop(delivery.tag) for delivery in deliveries]
         task = asyncio.create_task(self._settle(ids))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
@@ -98,16 +99,25 @@ class CommandIntake:
         except JournalUnavailableError:
             log.info("settled marks lost with the journal's connection", count=len(ids))
 
-    async def _take(self, take: TakeIn) -> Taken:
-        try:
-            return await self._journal.write(take)
-        except RowRefusedError as refused:
+    def _book(self, delivery: Delivery) -> dict[int, UUID]:
+        """Return the rows of a consumer's unsettled tags; a queue's new session closes the book of the old one."""
+        session, book = self._taken.get(delivery.queue, ("", {}))
+        if session != delivery.session:
+            book = {}
+            self._taken[delivery.queue] = (delivery.session, book)
+        return book
+
+    async def _taken_as(self, take: TakeIn, result: Taken | BaseException) -> Taken:
+        if isinstance(result, RowRefusedError):
             # Even escaped text was refused: keep digest and size, answer it, let the commands behind it go on.
-            log.warning("delivery kept without its content", sqlstate=refused.sqlstate)
+            log.warning("delivery kept without its content", sqlstate=result.sqlstate)
             exchange = take.exchange
             exchange.body, exchange.correlation, exchange.message_id = None, None, None
             exchange.refusal = exchange.refusal or "unstorable"
             return await self._journal.write(take)
+        if isinstance(result, BaseException):
+            raise result
+        return result
 
     def _read(self, delivery: Delivery) -> TakeIn:
         """Turn a delivery into a row: everything here survives any bytes."""

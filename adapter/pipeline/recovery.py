@@ -12,7 +12,9 @@ from adapter.journal.writer import JournalUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from uuid import UUID
 
+    from adapter.exchange import State
     from adapter.journal.journal import Journal
     from adapter.pipeline.dispatch import Dispatcher
     from adapter.pipeline.relay import Relay
@@ -45,6 +47,7 @@ class Recovery:
         self._returned = returned
         self._pace = pace
         self._dedupe_days = dedupe_days
+        self._suspects: set[tuple[UUID, State, int]] = set()
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -66,11 +69,22 @@ class Recovery:
             self._dispatcher.start(exchange)
         for exchange in await self._journal.claim_expired(self._actions, _MOST):
             self._dispatcher.start(exchange)
-        for exchange in await self._journal.claim_lost(self._dispatcher.running, _MOST):
-            self._dispatcher.start(exchange)
+        await self._take_up_lost()
         for repeat in await self._journal.ready_repeats(_MOST):
             self._dispatcher.start_repeat(repeat)
         self._relay.offer(await self._journal.claim_outbox(self._relay.held, _MOST))
+
+    async def _take_up_lost(self) -> None:
+        """Start rows that nobody runs: those that two looks in a row found in the same state.
+
+        One look is not enough: between the list of what runs and the answer a row may be committed, started and moved.
+        """
+        found = await self._journal.claim_lost(self._dispatcher.running, _MOST)
+        running = set(self._dispatcher.running)
+        lost = {(row.id, row.state, row.attempts): row for row in found if row.id not in running}
+        for name in lost.keys() & self._suspects:
+            self._dispatcher.start(lost.pop(name))
+        self._suspects = set(lost)
 
     async def _rescue(self) -> None:
         """Run rows of dead workers, one at a time: only a row that runs alone can be blamed for a crash."""

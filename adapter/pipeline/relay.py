@@ -11,6 +11,7 @@ import structlog
 from adapter.broker.publisher import Message, Publisher, Sent
 from adapter.faultpoints import reach
 from adapter.journal.operations import Mark
+from adapter.journal.writer import JournalUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -92,7 +93,12 @@ class Relay:
         self.parked += sum(mark.state == "parked" for mark in marks)
         reach("mark")
         # The rows are out: only a crash before the mark sends one again, byte for byte.
-        await asyncio.gather(*(self._journal.write_surely(mark) for mark in marks))
+        outcomes = await asyncio.gather(*map(self._journal.submit, marks), return_exceptions=True)
+        for mark, outcome in zip(marks, outcomes, strict=True):
+            if isinstance(outcome, JournalUnavailableError):
+                await self._journal.write_surely(mark)
+            elif isinstance(outcome, BaseException):
+                raise outcome
 
 
 def _mark(row: OutboxRow, result: Sent) -> Mark:
