@@ -204,7 +204,6 @@ def _calm_collector() -> None:
     Everything of a command dies by its reference count; the default of a look every 700 objects costs a tenth of the
     processor under load (docs/performance.md).
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
 

@@ -35,6 +35,8 @@ _LAYOUT: Final = (
     ("app_id", 1 << 3, _SHORT),
     ("cluster_id", 1 << 2, _SHORT),
 )
+#: Names on the wire where ours differ.
+_WIRE_NAMES: Final = {"message_type": "type"}
 #: Seconds of the last moment of year 9999: later timestamps name no date.
 _LAST_MOMENT: Final = 253_402_300_799
 _MAX_DEPTH: Final = 8
@@ -76,7 +78,9 @@ def read_properties(raw: bytes) -> Properties:
         offset = 2
         for name, bit, kind in _LAYOUT:
             if flags & bit:
-                value, offset = _READERS[kind](raw, offset)
+                value, offset = (
+                    _read_headers(raw, offset, properties) if kind is _TABLE else _READERS[kind](raw, offset)
+                )
                 setattr(properties, name, value)
     except (MalformedPropertiesError, struct.error, IndexError):
         properties.faults.append(("properties", "свойства сообщения не читаются по протоколу AMQP 0-9-1"))
@@ -84,12 +88,23 @@ def read_properties(raw: bytes) -> Properties:
     return properties
 
 
+def _read_headers(raw: bytes, offset: int, properties: Properties) -> tuple[dict[bytes, Any], int]:
+    """Read the header table, or name it as unreadable and step over it: what follows still tells whom to answer."""
+    _, end = _span(raw, offset, 0)
+    try:
+        return _table(raw, offset)
+    except (MalformedPropertiesError, struct.error, IndexError):
+        properties.faults.append(("properties.headers", "заголовки не читаются по протоколу AMQP 0-9-1"))
+        return {}, end
+
+
 def _judge(properties: Properties) -> None:
     """Name every property that a strict reader would have died on."""
     for name, _, kind in _LAYOUT:
         value = getattr(properties, name)
         if kind is _SHORT and value is not None and not _is_utf8(value):
-            properties.faults.append((f"properties.{name}", "значение не в кодировке UTF-8"))
+            path = f"properties.{_WIRE_NAMES.get(name, name)}"
+            properties.faults.append((path, "значение не в кодировке UTF-8"))
     if any(not _is_utf8(key) for key in properties.headers):
         properties.faults.append(("properties.headers", "имя заголовка не в кодировке UTF-8"))
     if properties.timestamp is not None and properties.timestamp > _LAST_MOMENT:
@@ -182,7 +197,6 @@ def _value(raw: bytes, offset: int, depth: int) -> tuple[Any, int]:
 
 _READERS: Final[Mapping[str, Callable[[bytes, int], tuple[Any, int]]]] = {
     _SHORT: _short,
-    _TABLE: _table,
     _OCTET: _octet,
     _STAMP: _stamp,
 }

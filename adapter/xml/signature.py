@@ -45,6 +45,13 @@ _MOST_TRANSFORMS: Final = 8
 _NCNAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
+#: The two reasons of a signature that was computed over other bytes or by another key. Every other reason says that
+#: it could not be judged, or stands where no signature of the service stands.
+VALUE_WRONG: Final = "the signature value is wrong"
+DIGEST_WRONG: Final = "the digest is not that of the signed element"
+COMPUTED_WRONG: Final = frozenset({VALUE_WRONG, DIGEST_WRONG})
+
+
 class Gost(Protocol):
     """The arithmetic, implemented by :class:`adapter.signing.gost.GostEngine`."""
 
@@ -180,7 +187,7 @@ def _verdict(root: etree._Element, signature: etree._Element, gost: Gost) -> Sig
         _check_digest(entry, target, signature, key_bits, gost)
         octets = _canonicalize(signed_info, _child(signed_info, "CanonicalizationMethod"))
         if not gost.verify(certificate, octets, _octets(_child(signature, "SignatureValue"))):
-            raise _WrongSignatureError("the signature value is wrong")
+            raise _WrongSignatureError(VALUE_WRONG)
     except XmlError as error:
         reason = error.rule
     parent = "" if holder is None else str(holder.tag)
@@ -255,7 +262,7 @@ def _check_digest(
     if len(digest) * 8 != bits:
         raise _WrongSignatureError("the digest is not as long as its algorithm says")
     if not hmac.compare_digest(gost.digest(bits, _transformed(reference, target, signature)), digest):
-        raise _WrongSignatureError("the digest is not that of the signed element")
+        raise _WrongSignatureError(DIGEST_WRONG)
 
 
 def _transformed(reference: etree._Element, target: etree._Element, signature: etree._Element) -> bytes:

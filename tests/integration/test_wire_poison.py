@@ -80,6 +80,13 @@ def reply_to(house: House) -> bytes:
     return house.upstream.queue.name.encode()
 
 
+def nested(depth: int) -> bytes:
+    table = b""
+    for _ in range(depth):
+        table = b"\x01kF" + struct.pack(">I", len(table)) + table
+    return table
+
+
 CP1251 = "идентификатор".encode("cp1251")
 
 
@@ -99,13 +106,14 @@ async def test_a_correlation_id_that_is_not_utf8_is_returned_byte_for_byte(
     ("more", "path"),
     [
         ({"message_id": CP1251}, "properties.message_id"),
-        ({"message_type": CP1251}, "properties.message_type"),
+        ({"message_type": CP1251}, "properties.type"),
         ({"timestamp": 2**63}, "properties.timestamp"),
+        ({"headers": nested(40)}, "properties.headers"),
         ({"headers": short(CP1251) + b"t\x01"}, "properties.headers"),
         ({"headers": short(b"x-deadline") + b"S" + struct.pack(">I", 5) + b"later"}, "properties.headers.x-deadline"),
         ({"headers": short(b"x-dry-run") + b"S" + struct.pack(">I", 5) + b"maybe"}, "properties.headers.x-dry-run"),
     ],
-    ids=["message_id", "type", "timestamp", "header name", "deadline", "dry run"],
+    ids=["message_id", "type", "timestamp", "deep headers", "header name", "deadline", "dry run"],
 )
 async def test_a_property_that_breaks_the_rules_is_named_and_the_next_command_is_served(
     house: House, raw: RawPublisher, more: dict[str, object], path: str

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from adapter.xml.signature import COMPUTED_WRONG
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -41,15 +43,17 @@ class Judgement:
 def judge(verdicts: Sequence[SignatureVerdict], delivery: Delivery, names: Names, *, require_trust: bool) -> Judgement:
     """Weigh the verdicts on the message that ``delivery`` was read from.
 
-    A right signature over another element than the one we read is PAUSE and not REFUSE: СМЭВ never sends such a
-    message, so somebody on the way does, and an Ack would make the gateway forget the real one.
+    Only a signature that was computed wrong is REFUSE. One over another element than the one we read, or one that
+    cannot be judged, is PAUSE: СМЭВ never sends such a message, so somebody on the way does, and an Ack would make the
+    gateway forget the real one.
     """
     smev = [verdict for verdict in verdicts if verdict.parent == names.type("SMEVSignature")]
     if not smev:
         return Judgement(Belief.PAUSE, "message carries no SMEVSignature")
     right = [verdict for verdict in smev if verdict.math]
     if not right:
-        return Judgement(Belief.REFUSE, smev[0].reason or "signature is mathematically wrong")
+        belief = Belief.REFUSE if all(verdict.reason in COMPUTED_WRONG for verdict in smev) else Belief.PAUSE
+        return Judgement(belief, smev[0].reason or "signature is not right")
     ours = [
         verdict
         for verdict in right

@@ -71,6 +71,14 @@ def test_a_deeply_nested_table_is_read_or_named_never_followed_for_ever(depth: i
     assert bool(read_properties(raw).faults) is (depth > 10)
 
 
+def test_an_unreadable_header_table_does_not_hide_whom_to_answer() -> None:
+    table = b"\x01k?"
+    raw = ((1 << 13) | (1 << 9)).to_bytes(2, "big") + len(table).to_bytes(4, "big") + table + b"\x07answers"
+    properties = read_properties(raw)
+    assert properties.reply_to == b"answers"
+    assert [path for path, _ in properties.faults] == ["properties.headers"]
+
+
 @given(st.binary(min_size=1, max_size=50))
 def test_a_property_that_is_not_utf8_is_named_and_kept(value: bytes) -> None:
     raw = write_properties(message_id=value, message_type=b"t")

@@ -12,6 +12,7 @@ from adapter.exchange import AnswerKind
 from adapter.gateways.smev3 import Smev3Options, Smev3Source
 from adapter.gateways.smev3.pace import Pace
 from adapter.xml.parser import parse
+from adapter.xml.signature import DIGEST_WRONG
 from tests.unit.gateways.smev3.scripted import (
     MESSAGE_ID,
     NAMES,
@@ -163,7 +164,7 @@ async def test_an_intake_that_hangs_is_given_up_unconfirmed(
 async def test_a_wrong_signature_is_confirmed_as_rejected_and_not_handed_over(
     world: World, scripted: ScriptedGateway, signer: StubSigner
 ) -> None:
-    signer.verdicts = [verdict(math=False, reason="digest differs")]
+    signer.verdicts = [verdict(math=False, reason=DIGEST_WRONG)]
     scripted.scripts = [MESSAGE, ACKED]
     intake = RecordingIntake()
     async with world.running(intake):
@@ -281,7 +282,7 @@ async def test_nothing_that_a_message_says_reaches_the_log(
         xml_answer(soap_fault("SMEVFailure", description=canary), status=500),
         xml_answer(business_answer(f"<a>{canary}</a>").replace(MESSAGE_ID.encode(), canary.encode())),
     ]
-    signer.verdicts = [verdict(math=False, reason="digest differs")]
+    signer.verdicts = [verdict(math=False, reason=DIGEST_WRONG)]
     with capture_logs() as logs:
         async with world.running(RecordingIntake(failure=ValueError(canary))):
             await scripted.saw(lambda received: len(received) >= 7)

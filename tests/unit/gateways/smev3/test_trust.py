@@ -7,6 +7,7 @@ import pytest
 
 from adapter.gateways.smev3.reading import open_envelope, read_delivery
 from adapter.gateways.smev3.trust import Belief, judge, verdict_facts
+from adapter.xml.signature import DIGEST_WRONG
 from tests.unit.gateways.smev3.scripted import NAMES, business_answer, verdict
 
 if TYPE_CHECKING:
@@ -36,8 +37,13 @@ def test_the_senders_verdict_decides_nothing() -> None:
 
 
 def test_a_mathematically_wrong_signature_is_refused() -> None:
-    judgement = judged(verdict(math=False, reason="digest differs"))
-    assert (judgement.belief, judgement.reason) == (Belief.REFUSE, "digest differs")
+    judgement = judged(verdict(math=False, reason=DIGEST_WRONG))
+    assert (judgement.belief, judgement.reason) == (Belief.REFUSE, DIGEST_WRONG)
+
+
+def test_a_signature_that_cannot_be_judged_is_never_refused_to_the_gateway() -> None:
+    judgement = judged(verdict(math=False, reason="the Id is not unique"))
+    assert judgement.belief is Belief.PAUSE
 
 
 @pytest.mark.parametrize(
