@@ -28,6 +28,9 @@ Result = TypeVar("Result")
 _COMMAND_TIMEOUT: Final = 15.0
 #: Seconds that a frozen database may hold up the end of the process.
 _FAREWELL: Final = 5.0
+_DAYS_AHEAD: Final = 3
+#: Identities that one statement forgets: few enough for the reads that wait behind it.
+_SWEPT_AT_ONCE: Final = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,8 @@ class Journal:
                 await asyncio.sleep(self._lease / 3)
 
     async def take_lease(self) -> None:
-        """Take the lease before the first row is owned. Raises JournalUnavailableError."""
+        """Take the lease before the first row is owned, with a partition for it. Raises JournalUnavailableError."""
+        await self._fetch("ensure_partitions", _DAYS_AHEAD)
         await self._fetch("lease", self.worker, self._worker_name, timedelta(seconds=self._lease))
 
     async def _give_up(self) -> None:
@@ -168,13 +172,10 @@ class Journal:
         """Return the proof rows of these kinds, oldest first: at, kind, message_id, data, content, meta."""
         return await self._fetch("load_proof", exchange_id, list(kinds))
 
-    async def undispatched(self, limit: int) -> int:
-        """Count received rows that nobody has started, at most ``limit``."""
-        rows = await self._fetch("undispatched", limit)
-        return int(rows[0]["count"])
-
     async def sweep(self, dedupe_days: int) -> None:
-        """Daily work: partitions ahead, old identities, lapsed leases."""
-        await self._fetch("ensure_partitions", 2)
-        await self._fetch("dedupe_sweep", timedelta(days=dedupe_days))
+        """Steady work: partitions ahead, old identities, lapsed leases."""
+        await self._fetch("ensure_partitions", _DAYS_AHEAD)
+        gone = _SWEPT_AT_ONCE
+        while gone == _SWEPT_AT_ONCE:
+            gone = (await self._fetch("dedupe_sweep", timedelta(days=dedupe_days), _SWEPT_AT_ONCE))[0]["count"]
         await self._fetch("forget_workers")

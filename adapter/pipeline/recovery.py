@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -47,6 +47,7 @@ class Recovery:
         self._returned = returned
         self._pace = pace
         self._dedupe_days = dedupe_days
+        self._retrying: set[asyncio.Task[Any]] = set()
         self._suspects: set[tuple[UUID, State, int]] = set()
 
     async def run(self) -> None:
@@ -58,21 +59,28 @@ class Recovery:
                 try:
                     await self._look()
                     if monotonic() - swept >= _SWEEP:
-                        await self._journal.sweep(self._dedupe_days)
                         swept = monotonic()
+                        await self._journal.sweep(self._dedupe_days)
                 except JournalUnavailableError:
                     await self._journal.available.wait()
                 await asyncio.sleep(self._pace)
 
     async def _look(self) -> None:
-        for exchange in await self._journal.claim_retries(self._actions, _MOST):
-            self._dispatcher.start(exchange)
+        await self._retry()
         for exchange in await self._journal.claim_expired(self._actions, _MOST):
             self._dispatcher.start(exchange)
         await self._take_up_lost()
         for repeat in await self._journal.ready_repeats(_MOST):
             self._dispatcher.start_repeat(repeat)
         self._relay.offer(await self._journal.claim_outbox(self._relay.held, _MOST))
+
+    async def _retry(self) -> None:
+        """Start what is due, with a bound on what runs: the rest of a gateway's outage waits in the journal."""
+        self._retrying = {task for task in self._retrying if not task.done()}
+        room = _MOST - len(self._retrying)
+        if room:
+            for exchange in await self._journal.claim_retries(self._actions, room):
+                self._retrying.add(self._dispatcher.start(exchange))
 
     async def _take_up_lost(self) -> None:
         """Start rows that nobody runs: those that two looks in a row found in the same state.

@@ -46,6 +46,7 @@ create index exchanges_open on exchanges (received_at) where state in ('received
 create index exchanges_retrying on exchanges (next_at) where state = 'retrying';
 create index exchanges_deadline on exchanges (deadline)
     where state in ('received', 'retrying', 'waiting', 'submitting');
+create index exchanges_claimed on exchanges (owner) where owner is not null and state in ('retrying', 'waiting');
 create index exchanges_unsettled on exchanges (fingerprint) where not settled;
 create index exchanges_repeat_of on exchanges (repeat_of) where repeat_of is not null and state = 'waiting';
 create index exchanges_correlation on exchanges (correlation) where correlation is not null;
@@ -95,7 +96,7 @@ create table outbox (
     owner uuid,
     attempts integer not null default 0,
     reason text,
-    next_at timestamptz,
+    next_at timestamptz not null default now(), -- when a row that is still unsent may be taken up
     sent_at timestamptz,
     primary key (created_at, id)
 ) partition by range (created_at);
@@ -114,14 +115,17 @@ exception when feature_not_supported or invalid_parameter_value then
     raise notice 'lz4 is not available: bytes are compressed with pglz';
 end $$;
 
--- Day partitions, made ahead; what arrives without one lands in the default partition and is still safe.
-create function ensure_day_partitions(days integer) returns void language plpgsql as $$
+-- Day partitions, made ahead; what arrives without one lands in the default partition and is still safe. A new partition
+-- needs its parent alone: behind somebody who reads for long it gives up at once, because every write would queue behind it.
+create function ensure_day_partitions(days integer) returns void language plpgsql set lock_timeout = '200ms' as $$
 declare
     parent text;
     day date;
     child text;
 begin
-    perform pg_advisory_xact_lock(7204411902);
+    if not pg_try_advisory_xact_lock(7204411902) then
+        return;
+    end if;
     foreach parent in array array['proof', 'outbox'] loop
         for ahead in 0..days loop
             day := (now() at time zone 'utc')::date + ahead;
@@ -135,6 +139,8 @@ begin
                     );
                 exception when check_violation then
                     raise notice 'rows of % already stand in the default partition of %', day, parent;
+                when lock_not_available then
+                    raise notice '% is in use: its partition of % is made next time', parent, day;
                 end;
             end if;
         end loop;

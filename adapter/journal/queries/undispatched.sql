@@ -1,1 +1,0 @@
-select count(*) from (select 1 from exchanges where state = 'received' limit $1) as some
