@@ -66,9 +66,7 @@ class Yard:
     recorder: Recorder
 
     @asynccontextmanager
-    async def worker(
-        self, argv: list[str] | None = None, *, ready: str = READY, **more: str
-    ) -> AsyncIterator[Victim]:
+    async def worker(self, argv: list[str] | None = None, *, ready: str = READY, **more: str) -> AsyncIterator[Victim]:
         """Run a worker from the moment it says ``ready``; with an empty ``ready`` from its start on."""
         async with Victim.running(argv or PROGRAM, self.environment | more, ready) as victim:
             yield victim
@@ -118,6 +116,17 @@ class Yard:
             " where state in ('received', 'submitting', 'waiting', 'answered', 'retrying'))",
             seconds=seconds,
         )
+
+    async def settled(self, *queues: str) -> None:
+        """Wait until the broker has written these queues' names to disk: a younger one does not survive SIGKILL."""
+        wanted = [f"%2F_{queue}".encode() for queue in queues]
+        async with asyncio.timeout(20):
+            while True:
+                files = self.rabbit.state_dir.glob("data/*/quorum/*/names.dets")
+                known = b"".join([file.read_bytes() for file in files])
+                if all(name in known for name in wanted):
+                    return
+                await asyncio.sleep(0.05)
 
     async def kill(self, victim: Victim) -> None:
         """End a worker as a power cut would, and let its lease lapse."""

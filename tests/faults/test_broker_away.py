@@ -12,6 +12,7 @@ import aiohttp
 import orjson
 import pytest
 
+from bench.chaos.services import replace
 from tests.faults.conftest import numbered
 from tests.integration.conftest import upstream_context
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from bench.chaos.auditor import Auditor
     from tests.faults.conftest import Yard
     from tests.faults.proxy import Wire
+
+
+#: Queues that a worker of worker_program.py needs.
+QUEUES = ("call", "call.reply", "echo", "echo.reply", "die", "die.reply", "adapter.returned")
 
 
 def free_port() -> int:
@@ -60,12 +65,11 @@ async def balanced(yard: Yard, auditor: Auditor, count: int) -> None:
 
 
 async def test_a_broker_killed_under_load_costs_nothing(yard: Yard) -> None:
-    # A queue younger than half a second does not survive SIGKILL (see LocalRabbit.kill): the first replies age it.
     async with yard.auditor("call") as auditor, yard.worker() as victim:
         publishing = asyncio.create_task(auditor.publish(numbered(200), most=20))
         await auditor.progressed(40, 30)
-        await asyncio.to_thread(yard.rabbit.kill)
-        await asyncio.to_thread(yard.rabbit.start)
+        await yard.settled(auditor.reply_queue, *(yard.environment["MQ_PREFIX"] + name for name in QUEUES))
+        await replace(yard.rabbit)
         await publishing
         await balanced(yard, auditor, 200)
         assert victim.alive
@@ -112,7 +116,24 @@ async def test_a_connection_that_is_reset_again_and_again_costs_nothing(yard: Ya
         assert resets >= 3
 
 
-async def test_a_command_queue_that_is_deleted_is_declared_and_consumed_again(yard: Yard) -> None:
+async def test_a_command_queue_that_is_deleted_is_declared_again_by_the_worker(yard: Yard) -> None:
+    name = yard.environment["MQ_PREFIX"] + "call"
+    async with yard.auditor("call") as auditor, yard.worker() as victim, operator(yard) as channel:
+        for _ in range(2):
+            await auditor.publish(numbered(5))
+            await auditor.answered(30)
+            await channel.queue_delete(name)
+        await auditor.publish(numbered(5))
+        assert victim.alive
+        await balanced(yard, auditor, 15)
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="no watchdog notices a consumer that is registered and gets nothing: the broker sends no cancel when a quorum"
+    " queue is declared again at once, holds the deliveries as unacked, and the worker stays ready",
+)
+async def test_a_command_queue_that_is_deleted_and_declared_again_at_once_is_consumed_again(yard: Yard) -> None:
     name = yard.environment["MQ_PREFIX"] + "call"
     async with yard.auditor("call") as auditor, yard.worker() as victim, operator(yard) as channel:
         await auditor.publish(numbered(5))
@@ -168,9 +189,8 @@ def _limited(prefix: str) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("queues", [1])
 async def test_a_reply_nobody_takes_parks_itself_lets_others_go_out_and_goes_out_when_its_queue_is_back(
-    yard: Yard, queues: int
+    yard: Yard,
 ) -> None:
     name = yard.environment["MQ_PREFIX"] + "late.reply"
     async with yard.auditor("echo") as auditor, yard.worker(), operator(yard) as channel:

@@ -15,6 +15,7 @@ import pytest
 from adapter.faultpoints import POINTS, VARIABLE
 from adapter.services.zhkh_debt_requests import EXAMPLES
 from bench.chaos.books import double_submits, never_submitted
+from bench.chaos.services import replace
 from tests.faults.conftest import ADAPTER
 
 if TYPE_CHECKING:
@@ -89,8 +90,7 @@ async def test_a_database_killed_in_the_middle_of_exchanges_loses_nothing_and_do
         publishing = asyncio.create_task(auditor.publish(requests(120), most=20))
         for replies in (10, 50):
             await auditor.progressed(replies, 60)
-            await asyncio.to_thread(postgres.kill)
-            await asyncio.to_thread(postgres.start)
+            await replace(postgres)
         await publishing
         await assert_the_books_balance(yard, contour, auditor, 120)
         assert victim.alive

@@ -113,7 +113,9 @@ async def test_a_row_is_not_blamed_for_a_crash_that_another_message_caused(yard:
 
 
 async def test_broken_json_and_a_handler_that_always_raises_are_answered_once_each(yard: Yard) -> None:
-    broken = [(str(uuid4()), body) for body in (b"", b"{", b'{"a":', b"\xff\xfe", b"\x00" * 50, b"[" * 50_000, b'"\\ud800"')]
+    broken = [
+        (str(uuid4()), body) for body in (b"", b"{", b'{"a":', b"\xff\xfe", b"\x00" * 50, b"[" * 50_000, b'"\\ud800"')
+    ]
     raising = [(str(uuid4()), b'{"explode": true}') for _ in range(5)]
     good = numbered(50)
     async with yard.auditor("echo") as auditor, yard.worker() as victim:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import pytest
+
 from adapter.broker.codec import write_properties
 from tests.faults.conftest import numbered
 
@@ -40,6 +42,11 @@ async def test_a_row_that_cannot_be_encoded_parks_itself_and_the_others_go_out(y
         assert victim.alive
 
 
+@pytest.mark.xfail(
+    strict=True,
+    reason="an over-size message that is published alone is taken for one without a confirm and published for ever;"
+    " only in a batch is it told apart and parked",
+)
 async def test_a_row_over_the_brokers_size_parks_itself_and_goes_out_when_it_is_let(yard: Yard) -> None:
     limit = "application:set_env(rabbit, max_message_size, {})."
     async with yard.auditor("echo") as auditor:

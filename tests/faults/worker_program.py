@@ -37,6 +37,7 @@ from adapter.exchange import (
     TryLater,
     Unanswered,
 )
+from adapter.journal.writer import JournalUnavailableError
 from adapter.log import configure
 from adapter.pipeline.ports import Registry
 from adapter.worker import Worker
@@ -131,8 +132,8 @@ class RecorderSource:
                 async with self._session.get(f"{self._url}/answers") as reply:
                     answers = await reply.json()
                 await asyncio.gather(*(self._take(intake, answer) for answer in answers))
-            except (aiohttp.ClientError, TimeoutError):
-                await asyncio.sleep(0.2)
+            except (aiohttp.ClientError, TimeoutError, JournalUnavailableError):
+                await asyncio.sleep(0.2)  # not durable, so not acked: it comes again
 
     async def _take(self, intake: Intake, answer: dict[str, str]) -> None:
         content = answer["content"].encode()

@@ -1,0 +1,60 @@
+"""Promise 9: a backlog stays in the broker and large bodies stay within the computed bound."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from tests.faults.conftest import numbered
+
+if TYPE_CHECKING:
+    from bench.chaos.processes import Victim
+    from tests.faults.conftest import Yard
+
+MEGABYTE = 2**20
+
+
+async def highest(victim: Victim, work: asyncio.Task[None]) -> int:
+    """Return the highest resident memory of a process while ``work`` runs, looked at again and again."""
+    most = victim.resident()
+    while not work.done():
+        await asyncio.wait({work}, timeout=0.05)
+        most = max(most, victim.resident())
+    await work
+    return most
+
+
+async def declared(yard: Yard) -> None:
+    """Run a worker for a moment: it declares the queues."""
+    async with yard.worker() as victim:
+        pass
+    await yard.bury(victim)
+
+
+async def test_five_thousand_commands_in_the_broker_do_not_grow_the_worker(yard: Yard) -> None:
+    count = 5000
+    await declared(yard)
+    async with yard.auditor("echo") as auditor:
+        await auditor.publish(numbered(count), most=500)
+        async with yard.worker(LOG_LEVEL="INFO") as victim:
+            at_rest = victim.resident()
+            most = await highest(victim, asyncio.create_task(auditor.answered(90)))
+    assert auditor.books.verdict().lost == ()
+    assert most < 150 * MEGABYTE
+    assert most - at_rest < 60 * MEGABYTE
+
+
+async def test_bodies_of_sixteen_megabytes_stay_within_the_bound(yard: Yard) -> None:
+    size, prefetch = 16 * MEGABYTE, 2
+    filler = b" " * (size - 200)
+    bodies = [(name, body[:-1] + filler + b"}") for name, body in numbered(8)]
+    limits = {"MQ_MAX_BODY": str(size), "MQ_PREFETCH": str(prefetch), "MEMORY_LIMIT": "80MB", "SERVICES": "echo"}
+    await declared(yard)
+    async with yard.auditor("echo") as auditor:
+        await auditor.publish(bodies, most=2)
+        async with yard.worker(**limits) as victim:
+            at_rest = victim.resident()
+            most = await highest(victim, asyncio.create_task(auditor.answered(90)))
+    assert auditor.books.outcomes() == {"result": 8}
+    # A body is held by the frame reader, the delivery and the statement that journals it.
+    assert most - at_rest < 4 * prefetch * size
