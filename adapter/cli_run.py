@@ -63,8 +63,12 @@ def _run(_: argparse.Namespace) -> int:
         async with make_observer(settings) as observer:
             await run_worker(settings, os.environ, observer)
 
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve())
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(serve())
+    except MigrationError as error:
+        log.error("the database is not of this version", reason=str(error))  # noqa: TRY400 — the sentence says it all
+        return 1
     return 0
 
 

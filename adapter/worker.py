@@ -6,7 +6,8 @@ import asyncio
 import gc
 import os
 import socket
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -18,7 +19,7 @@ from adapter.broker.publisher import Publisher
 from adapter.broker.topology import Names, declare
 from adapter.journal.journal import DatabaseAddress, Journal
 from adapter.journal.migrate import migrate
-from adapter.journal.writer import JournalUnavailableError
+from adapter.journal.writer import DATABASE_ERRORS, JournalUnavailableError
 from adapter.pipeline.answers import AnswerIntake
 from adapter.pipeline.calls import Caller
 from adapter.pipeline.dispatch import Dispatcher
@@ -42,6 +43,9 @@ log = structlog.get_logger(__name__)
 
 #: Events that the adapter may publish; each has a durable queue of its name.
 EVENTS: Final = ("smev3.request-status", "adapter.accepted", "adapter.sent", "adapter.answered")
+#: Pauses in seconds between attempts to reach the database at start; the last one repeats.
+_START_PAUSES: Final = (0.5, 1.0, 2.0, 5.0)
+_NOT_YET: Final[tuple[type[Exception], ...]] = (*DATABASE_ERRORS, JournalUnavailableError)
 #: Seconds to wait for a queue's consumer before saying how many there are.
 _PATIENCE: Final = 10.0
 #: Calls that run at once to one gateway.
@@ -75,9 +79,23 @@ class Worker:
 
     async def run(self) -> None:
         """Run until :meth:`stop`; returns when everything is handed back."""
-        await self._prepare_database()
-        _calm_collector()
-        await self._serve()
+        if await self._database_is_ready():
+            _calm_collector()
+            await self._serve()
+
+    async def _database_is_ready(self) -> bool:
+        """Wait for a database that is still starting; false when asked to stop first. Raises MigrationError."""
+        for pause in chain(_START_PAUSES, repeat(_START_PAUSES[-1])):
+            try:
+                await self._prepare_database()
+            except _NOT_YET as error:
+                log.warning("the database is not there yet", error=error, retry_in=pause)
+            else:
+                return True
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause)
+                return False
+        raise AssertionError("the pauses never end")
 
     async def _prepare_database(self) -> None:
         connection = await DatabaseAddress(self._settings.database.connect_arguments()).connect()
@@ -137,11 +155,13 @@ class Worker:
                 *(group.create_task(source.run(answers)) for source in self._sources),
             ]
             await self._stopping.wait()
-            await self._wind_down(dispatcher, relay, incoming)
+            await self._wind_down(dispatcher, relay, intake, incoming)
             for task in outgoing:
                 task.cancel()
 
-    async def _wind_down(self, dispatcher: Dispatcher, relay: Relay, incoming: list[asyncio.Task[Any]]) -> None:
+    async def _wind_down(
+        self, dispatcher: Dispatcher, relay: Relay, intake: CommandIntake, incoming: list[asyncio.Task[Any]]
+    ) -> None:
         """Finish what runs within the grace time; what is left stays in the journal for the next worker."""
         consuming, *fetching = incoming
         for task in fetching:
@@ -153,6 +173,7 @@ class Worker:
                 consuming.cancel()
                 await dispatcher.drain()
                 await relay.drain()
+                await intake.drain()
         except TimeoutError:
             log.warning("grace time is over: the rest stays in the journal")
         await dispatcher.cancel()
@@ -194,7 +215,8 @@ class Worker:
                 session = f"{self._journal.worker}:{self._session}:{consumer.queue}"
                 group.create_task(consumer.run(connection, session, self._stopping))
             for consumer in self._consumers:
-                await asyncio.wait({group.create_task(consumer.consuming.wait())}, timeout=_PATIENCE)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(consumer.consuming.wait(), _PATIENCE)
             log.info("adapter consumes", count=sum(consumer.consuming.is_set() for consumer in self._consumers))
 
 

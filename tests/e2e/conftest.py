@@ -90,10 +90,14 @@ class Stack:
     simulator_url: str
     processes: list[Process] = field(default_factory=list)
 
+    def start(self, **more: str) -> Process:
+        """Start ``adapter run`` and leave the end to the caller."""
+        return Process([sys.executable, "-m", "adapter", "run"], self.environment | more)
+
     @contextmanager
     def adapter(self, **more: str) -> Iterator[Process]:
         """Run ``adapter run`` until the block ends; it must then end by itself with code 0."""
-        process = Process([sys.executable, "-m", "adapter", "run"], self.environment | more)
+        process = self.start(**more)
         try:
             process.wait_line("adapter consumes")
             yield process

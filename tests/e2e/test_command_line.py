@@ -12,6 +12,7 @@ from adapter.services.zhkh_debt_requests import EXAMPLES
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from deploy.local.postgres import LocalPostgres
     from tests.e2e.conftest import Process, Stack
 
 
@@ -121,3 +122,19 @@ def test_the_signing_service_wants_to_be_called_a_development_one(stack: Stack) 
     done = stack.command("sign-service")
     assert done.returncode == 2
     assert b"--development" in done.stderr
+
+
+def test_run_waits_for_a_database_that_is_not_there_yet_and_still_ends_when_told(stack: Stack) -> None:
+    process = stack.start(DATABASE_PORT="1")
+    process.wait_line("the database is not there yet")
+    assert process.end() == 0, process.output
+
+
+def test_run_on_a_database_of_another_version_says_so_in_one_line(stack: Stack, postgres: LocalPostgres) -> None:
+    postgres.create_database("another_version")
+    assert stack.command("migrate", DATABASE_NAME="another_version").returncode == 0
+    postgres.psql("update schema_migrations set checksum = 'changed'", database="another_version")
+    process = stack.start(DATABASE_NAME="another_version")
+    assert process.process.wait(30) == 1
+    assert "the database is not of this version" in process.output
+    assert "uncaught" not in process.output
