@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 _MOST: Final = 256
 #: Pauses in seconds before a parked row is tried again; the last one repeats.
-_PAUSES: Final = (1, 2, 5, 15, 30, 60)
+_PAUSES: Final = (1, 2, 5, 15, 30, 60, 300, 900)
 
 
 class Relay:
