@@ -69,7 +69,8 @@ class QueueConsumer:
 
         Raises a broker error when the channel ends by itself, and whatever the sink raises.
         """
-        self._arrived.clear()
+        # A list of its own for each session: a late delivery of the channel before must not be acked on this one.
+        self._arrived = []
         self._ending = False
         channel = await open_channel(connection, confirms=False, wait=self._timeout)
         try:

@@ -7,11 +7,11 @@ from enum import Enum
 from typing import TYPE_CHECKING, ClassVar
 
 from adapter.journal.operations import Operation
-from adapter.journal.records import Exchange, ProofRow, read_exchange
+from adapter.journal.records import Exchange, OutboxRow, ProofRow, read_exchange
 from adapter.journal.statements import sql
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from uuid import UUID
 
     import asyncpg
@@ -39,7 +39,11 @@ class EvidenceTaken:
 
 @dataclass(slots=True)
 class Evidence(Operation[EvidenceTaken]):
-    """Journal a gateway's message about ``gateway_id``. ``key`` is the message's identity, ``raw`` its bytes."""
+    """Journal a gateway's message about ``gateway_id``. ``key`` is the message's identity.
+
+    ``announce`` makes, and counts in the exchange, the event that tells of news: it is committed with the message, so
+    that neither is without the other.
+    """
 
     gateway: str
     gateway_id: str
@@ -49,6 +53,7 @@ class Evidence(Operation[EvidenceTaken]):
     owner: UUID
     final: bool
     orphan_id: UUID
+    announce: Callable[[Exchange], OutboxRow] | None = None
     rank: ClassVar[int] = 3
 
     @property
@@ -69,7 +74,9 @@ class Evidence(Operation[EvidenceTaken]):
         )
         unseen = {row["key"] for row in fresh}
         results = []
+        told = []
         for evidence, exchange_id in zip(batch, ids, strict=True):
+            evidence.proof = evidence.outbox = ()
             matched = evidence.final and evidence.about in answered
             if not matched and evidence.key not in unseen:
                 results.append(EvidenceTaken(EvidenceAs.REPEAT, known.get(evidence.about)))
@@ -79,7 +86,12 @@ class Evidence(Operation[EvidenceTaken]):
             evidence.proof = (ProofRow(exchange_id, *_record_tail(evidence.record)),)
             kind = EvidenceAs.MATCHED if matched else EvidenceAs.NEWS
             exchange = known.get(evidence.about)
+            if exchange and not matched and evidence.announce:
+                evidence.outbox = (evidence.announce(exchange),)
+                told.append(exchange.id)
             results.append(EvidenceTaken(kind if exchange else EvidenceAs.ORPHAN, exchange))
+        if told:
+            await connection.execute(sql("count_events"), told, [1] * len(told))
         return results
 
     @property

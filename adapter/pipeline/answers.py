@@ -12,7 +12,6 @@ from adapter.errors import AdapterError, Code, FieldFault, KnownError
 from adapter.exchange import Answer, AnswerKind
 from adapter.faultpoints import reach
 from adapter.journal.evidence import Evidence, EvidenceAs
-from adapter.journal.operations import Note
 from adapter.journal.records import ProofRow
 from adapter.pipeline.intake import new_exchange_id
 
@@ -48,18 +47,19 @@ class AnswerIntake:
 
     async def take(self, answer: Answer) -> bool:
         """Journal an answer; true when its source may confirm it. Raises JournalUnavailableError: do not confirm."""
-        taken = await self._journal.write(
-            Evidence(
-                answer.source,
-                answer.reference,
-                hashlib.sha256(f"{answer.source}\0{answer.key}".encode()).digest(),
-                hashlib.sha256(answer.raw).digest(),
-                _record(answer),
-                self._journal.worker,
-                answer.kind in _FINAL,
-                new_exchange_id(),
-            )
+        event = answer.event
+        evidence = Evidence(
+            answer.source,
+            answer.reference,
+            hashlib.sha256(f"{answer.source}\0{answer.key}".encode()).digest(),
+            hashlib.sha256(answer.raw).digest(),
+            _record(answer),
+            self._journal.worker,
+            answer.kind in _FINAL,
+            new_exchange_id(),
+            announce=None if event is None else lambda exchange: self._addressing.event(exchange, event),
         )
+        taken = await self._journal.write(evidence)
         reach("answer")
         self._observer.count(f"answers-{taken.kind.value}")
         exchange = taken.exchange
@@ -69,10 +69,8 @@ class AnswerIntake:
         log.info("answer journaled", kind=answer.kind, verdict=taken.kind.value, exchange_id=str(exchange.id))
         if taken.kind is EvidenceAs.MATCHED:
             self._dispatcher.start(exchange, answer)
-        elif answer.event is not None and taken.kind is EvidenceAs.NEWS:
-            row = self._addressing.event(exchange, answer.event)
-            await self._journal.write(Note(outbox=(row,)))
-            self._relay.offer([row])
+        else:
+            self._relay.offer(evidence.outbox)
         return True
 
 
@@ -91,16 +89,16 @@ def _record(answer: Answer) -> ProofRow:
 
 
 def read_answer(rows: Sequence[asyncpg.Record], exchange: Exchange) -> Answer:
-    """Return the first journaled answer of an exchange. Raises KnownError when there is none."""
-    if not rows:
+    """Return the first journaled answer to the exchange's last call. Raises KnownError when there is none."""
+    facts = ((row, orjson.loads(row["meta"])) for row in rows)
+    row, meta = next(((row, meta) for row, meta in facts if meta["reference"] == exchange.gateway_id), (None, None))
+    if row is None or meta is None:
         raise KnownError(Code.INTERNAL)
-    row = rows[0]
-    meta = orjson.loads(row["meta"])
     fault = meta.get("fault")
     return Answer(
         source=meta["source"],
         key=row["message_id"],
-        reference=exchange.gateway_id or meta["reference"],
+        reference=meta["reference"],
         kind=AnswerKind(meta["kind"]),
         raw=bytes(row["data"] or b""),
         content=bytes(row["content"] or b""),

@@ -16,7 +16,7 @@ from adapter.exchange import State
 from adapter.faultpoints import reach
 from adapter.journal.operations import Settle, TakeIn, Taken, TakenAs
 from adapter.journal.records import Exchange
-from adapter.journal.writer import JournalUnavailableError, RowRefusedError
+from adapter.journal.writer import RowRefusedError
 from adapter.pipeline.envelope import Envelope, searchable
 
 if TYPE_CHECKING:
@@ -87,17 +87,19 @@ class CommandIntake:
                 self._dispatcher.start(taken.exchange)
 
     def settle(self, deliveries: Sequence[Delivery]) -> None:
-        """Mark the rows settled in the next commit; losing the mark only makes a later repeat cost a look."""
+        """Mark the rows settled in the next commit: unmarked, one may pass for a later command that looks the same."""
         ids = [self._book(delivery).pop(delivery.tag) for delivery in deliveries]
         task = asyncio.create_task(self._settle(ids))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
 
     async def _settle(self, ids: list[UUID]) -> None:
-        try:
-            await self._journal.write(Settle(ids))
-        except JournalUnavailableError:
-            log.info("settled marks lost with the journal's connection", count=len(ids))
+        await self._journal.write_surely(Settle(ids))
+
+    async def drain(self) -> None:
+        """Wait until the marks of what was acked are written; the caller bounds the time."""
+        if self._settling:
+            await asyncio.wait(self._settling)
 
     def _book(self, delivery: Delivery) -> dict[int, UUID]:
         """Return the rows of a consumer's unsettled tags; a queue's new session closes the book of the old one."""
