@@ -8,16 +8,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import ipaddress
-import json
-import signal
 import ssl
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aiohttp import web
-
 from adapter.signing.gost import GostUnavailableError
+from simulators.listener import serve
 from simulators.sign_service.app import make_app
 from simulators.sign_service.keyring import KeyringError
 
@@ -33,7 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         app = make_app(options.keys, trust=options.trust)
         context = _tls(options)
-        return asyncio.run(_serve(app, options, context))
+        if not ipaddress.ip_address(options.listen).is_loopback:
+            sys.stderr.write(f"development keys are reachable beyond this machine: listening on {options.listen}\n")
+        return asyncio.run(serve(app, options.listen, options.port, context))
     except (KeyringError, GostUnavailableError, OSError) as error:
         sys.stderr.write(f"the signing service cannot start: {error}\n")
         return 1
@@ -76,28 +75,6 @@ def _tls(options: argparse.Namespace) -> ssl.SSLContext | None:
         context.load_verify_locations(options.client_ca)
         context.verify_mode = ssl.CERT_REQUIRED
     return context
-
-
-async def _serve(app: web.Application, options: argparse.Namespace, context: ssl.SSLContext | None) -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    if not ipaddress.ip_address(options.listen).is_loopback:
-        sys.stderr.write(f"development keys are reachable beyond this machine: listening on {options.listen}\n")
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, options.listen, options.port, ssl_context=context).start()
-        host, port = runner.addresses[0][:2]
-        scheme = "https" if context else "http"
-        place = f"[{host}]" if ":" in host else host
-        sys.stdout.write(json.dumps({"ready": True, "url": f"{scheme}://{place}:{port}"}) + "\n")
-        sys.stdout.flush()
-        await stop.wait()
-    finally:
-        await runner.cleanup()
-    return 0
 
 
 if __name__ == "__main__":

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import logging
-import signal
 import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aiohttp import web
-
 from adapter.signing.gost import GostUnavailableError
+from simulators.listener import serve
 from simulators.smev3.app import make_app
 from simulators.smev3.config import FIXTURES, SimulatorConfig
 
@@ -41,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         multipart_empty=options.multipart_empty_queue,
     )
     try:
-        return asyncio.run(_serve(make_app(config), options.listen, options.port))
+        return asyncio.run(serve(make_app(config), options.listen, options.port))
     except (OSError, ValueError, GostUnavailableError) as error:
         sys.stderr.write(f"the simulator cannot start: {error}\n")
         return 1
@@ -60,24 +57,6 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--multipart-empty-queue", action="store_true", help="answer an empty queue as multipart")
     parser.add_argument("--verbose", action="store_true", help="log every refusal")
     return parser.parse_args(argv)
-
-
-async def _serve(app: web.Application, host: str, port: int) -> int:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-        address, bound = runner.addresses[0][:2]
-        place = f"[{address}]" if ":" in address else address
-        sys.stdout.write(json.dumps({"ready": True, "url": f"http://{place}:{bound}"}) + "\n")
-        sys.stdout.flush()
-        await stop.wait()
-    finally:
-        await runner.cleanup()
-    return 0
 
 
 if __name__ == "__main__":
