@@ -6,6 +6,7 @@ may start from. What did not apply is told to the caller, never forced.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import Enum
@@ -26,7 +27,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
-class Operation(Generic[Result]):
+class Operation(ABC, Generic[Result]):
     """A transition with what is written beside it; ``apply`` answers for a batch of one kind."""
 
     outbox: Sequence[OutboxRow] = field(default=(), kw_only=True)
@@ -41,9 +42,9 @@ class Operation(Generic[Result]):
         return size + sum(len(row.data or b"") + len(row.content or b"") for row in self.proof)
 
     @classmethod
+    @abstractmethod
     async def apply(cls, connection: asyncpg.Connection, batch: Sequence[Any]) -> list[Result]:
         """Apply all and return one result each. Raises what asyncpg raises."""
-        raise NotImplementedError
 
     @staticmethod
     def applied(result: Any) -> bool:
