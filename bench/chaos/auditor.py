@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -15,12 +15,25 @@ from bench.chaos.books import Books, Reply
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
 #: What a broker that goes away raises on its clients.
 _AWAY: tuple[type[Exception], ...] = (AMQPException, OSError, TimeoutError, RuntimeError, asyncio.InvalidStateError)
 _TIMEOUT = 10.0
 _PAUSE = 0.3
+
+
+@contextmanager
+def surviving() -> Iterator[None]:
+    """Go on after a broker that went away; aiormq may report its end as CancelledError, ours has to pass."""
+    try:
+        yield
+    except _AWAY:
+        return
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
 
 
 class Unnamed(commands.Basic.Properties):
@@ -69,22 +82,26 @@ class Auditor:
         """
         waiting = list(commands)
         while waiting:
-            try:
+            with surviving():
                 async with await self._connect("audit publisher") as connection:
                     channel = await connection.channel(on_return_raises=True)
                     while waiting:
-                        batch = waiting[:most]
-                        results = await asyncio.gather(
-                            *(self._publish(channel, *command, properties) for command in batch), return_exceptions=True
-                        )
-                        done = {pair[0] for pair, result in zip(batch, results, strict=True) if result is None}
-                        self.books.confirmed |= done
-                        waiting = [command for command in waiting if command[0] not in done]
-                        for result in results:
-                            if result is not None:
-                                raise result
-            except _AWAY:
+                        waiting = await self._publish_batch(channel, waiting, most, properties)
+            if waiting:
                 await asyncio.sleep(_PAUSE)
+
+    async def _publish_batch(
+        self, channel: aio_pika.abc.AbstractChannel, waiting: list[tuple[str, bytes]], most: int, properties: Any
+    ) -> list[tuple[str, bytes]]:
+        """Publish the first ``most`` and return what is still to be published. Raises when none was confirmed."""
+        batch = waiting[:most]
+        attempts = (self._publish(channel, *command, properties) for command in batch)
+        results = await asyncio.gather(*attempts, return_exceptions=True)
+        failed = [command for command, result in zip(batch, results, strict=True) if result is not None]
+        self.books.confirmed |= {name for name, _ in batch} - {name for name, _ in failed}
+        if len(failed) == len(batch):
+            raise next(result for result in results if result is not None)
+        return failed + waiting[most:]
 
     async def answered(self, seconds: float) -> None:
         """Wait until every confirmed command has a reply. Raises TimeoutError with the number still missing."""
@@ -130,7 +147,7 @@ class Auditor:
 
     async def _read(self) -> None:
         while True:
-            with suppress(*_AWAY):
+            with surviving():
                 async with await self._connect("audit reader") as connection:
                     channel = await connection.channel()
                     await channel.set_qos(prefetch_count=500)
@@ -139,7 +156,8 @@ class Auditor:
                     )
                     await queue.consume(self._take, timeout=_TIMEOUT)
                     self._listening.set()
-                    await connection.closed()
+                    # aio-pika's own closed() tells of our closing alone; the transport below knows its end.
+                    await asyncio.wait([asyncio.ensure_future((await channel.get_underlay_channel()).closing)])
             await asyncio.sleep(_PAUSE)
 
     async def _take(self, message: aio_pika.abc.AbstractIncomingMessage) -> None:
@@ -148,7 +166,7 @@ class Auditor:
         # What the broker delivers to us again because our own ack was lost is no repeat of the adapter's.
         if not (message.redelivered and reply in known):
             known.append(reply)
-        with suppress(*_AWAY):
+        with surviving():
             await message.ack()
         async with self._news:
             self._news.notify_all()
@@ -159,7 +177,7 @@ class Auditor:
         )
 
     async def _remove_queue(self) -> None:
-        with suppress(*_AWAY):
+        with surviving():
             async with asyncio.timeout(_TIMEOUT), await self._connect("audit end") as connection:
                 channel = await connection.channel()
                 await channel.queue_delete(self.reply_queue)

@@ -95,7 +95,7 @@ class Run:
                 await self._kill_at(POINTS[step % len(POINTS)], auditor, due)
             else:
                 await self._kill_at_random(auditor, due)
-            if step % 10 == 5:
+            if step % 8 == 4:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._bring(auditor, due + plan.commands // plan.kills))
                     say(f"fault: {await anext(services)}")

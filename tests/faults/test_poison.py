@@ -156,16 +156,15 @@ async def test_wire_poison_neither_stops_the_worker_nor_stays_without_an_outcome
 async def test_rows_that_postgres_refuses_do_not_take_their_batch_along(
     yard: Yard, raw: aiormq.abc.AbstractChannel
 ) -> None:
-    async with yard.auditor("echo") as auditor:
-        async with yard.worker() as victim:
-            victim.send(signal.SIGSTOP)  # so that everything arrives in few large batches
-            for number in range(10):
-                await auditor.publish(numbered(10))
-                section = properties(reply_to=b"r", message_id=b"\x00%d" % number, correlation=b"\x00")
-                await send(yard, raw, "echo", section, b'"\\u0000\x00"')
-            victim.send(signal.SIGCONT)
-            await auditor.answered(30)
-            await yard.eventually("select count(*) = 110 and bool_and(finished_at is not null) from exchanges")
+    async with yard.auditor("echo") as auditor, yard.worker() as victim:
+        victim.send(signal.SIGSTOP)  # so that everything arrives in few large batches
+        for number in range(10):
+            await auditor.publish(numbered(10))
+            section = properties(reply_to=b"r", message_id=b"\x00%d" % number, correlation=b"\x00")
+            await send(yard, raw, "echo", section, b'"\\u0000\x00"')
+        victim.send(signal.SIGCONT)
+        await auditor.answered(30)
+        await yard.eventually("select count(*) = 110 and bool_and(finished_at is not null) from exchanges")
     assert auditor.books.outcomes() == {"result": 100}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -74,6 +75,8 @@ class JournalMachine(RuleBasedStateMachine):
     def deliver(self, worker: int, key: bytes | None, body: bytes, *, again: bool) -> None:
         journal = self.workers[worker]
         operation = take(journal, body, key=key, session=str(uuid4()), redelivered=again)
+        # As on the wire, where it covers the message_id among the properties.
+        operation.fingerprint = hashlib.sha256((key or b"") + b"/" + body).digest()
         taken = self.wait(journal.write(operation))
         if taken.kind is TakenAs.REDELIVERED:
             assert again
