@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import sys
 import time
@@ -26,6 +27,7 @@ def main() -> int:
     """Run, print, judge."""
     plan = Plan(int(os.environ.get("CHAOS_COMMANDS", "5000")), int(os.environ.get("CHAOS_KILLS", "100")))
     began = time.monotonic()
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # a broker that dies is what this is for
     try:
         with Contour(Path(".local/chaos").resolve()) as contour:
             figures = asyncio.run(Run(plan, contour, deadline=began + LIMIT).go())

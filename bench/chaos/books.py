@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-#: After one of these a second, late reply is legal (issue of the product, promise 1).
+#: After one of these a second, late reply is legal (docs/state-machine.md).
 OPEN_ENDS = frozenset({"ADAPTER-EXPIRED", "ADAPTER-UNCERTAIN"})
 
 

@@ -117,7 +117,7 @@ class Contour:
         for client in ("adapter", "upstream"):
             self.certificates.client(client)
         keys = self.folder / "keys"
-        made = subprocess.run(
+        made = subprocess.run(  # noqa: S603  — our own program
             [sys.executable, "-m", "simulators.keys", str(keys)],
             cwd=PROJECT,
             env=clean_environment(),

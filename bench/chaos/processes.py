@@ -7,7 +7,7 @@ import os
 import signal
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -71,7 +71,8 @@ class Victim:
             return line
         told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._awaited.append((part, told))
-        await asyncio.wait({told, self._reading}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        waits: set[asyncio.Future[Any]] = {told, self._reading}
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if not told.done():
             raise AssertionError(f"{part!r} was not said (exit code {self.process.returncode}):\n{self.last_words}")
         return told.result()

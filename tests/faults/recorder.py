@@ -1,4 +1,4 @@
-"""A gateway outside the worker: records every submit that reaches it, answers when it is let, keeps answers till acked."""
+"""A gateway outside the worker: records what reaches it, answers when it is let, keeps answers until they are acked."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Recorder:
         return await asyncio.wait_for(self.arrived.get(), seconds)
 
     def effective(self) -> dict[str, int]:
-        """Count submits by transport_id; a copy under the same gateway_id is recognised by the gateway and counts once."""
+        """Count submits by transport_id; a copy under the same gateway_id is recognised and counts once."""
         counts: dict[str, set[str]] = {}
         for submit in self.submits:
             counts.setdefault(submit.transport_id, set()).add(submit.gateway_id)

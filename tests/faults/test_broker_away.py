@@ -130,8 +130,8 @@ async def test_a_command_queue_that_is_deleted_is_declared_again_by_the_worker(y
 
 @pytest.mark.xfail(
     strict=True,
-    reason="no watchdog notices a consumer that is registered and gets nothing: the broker sends no cancel when a quorum"
-    " queue is declared again at once, holds the deliveries as unacked, and the worker stays ready",
+    reason="no watchdog notices a consumer that is registered and gets nothing: the broker sends no cancel when a"
+    " quorum queue is declared again at once, holds the deliveries as unacked, and the worker stays ready",
 )
 async def test_a_command_queue_that_is_deleted_and_declared_again_at_once_is_consumed_again(yard: Yard) -> None:
     name = yard.environment["MQ_PREFIX"] + "call"

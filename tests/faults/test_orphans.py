@@ -7,11 +7,11 @@ import signal
 import socket
 from typing import TYPE_CHECKING
 
-from tests.faults.conftest import numbered
+from bench.chaos.processes import Victim
+from tests.faults.conftest import PROGRAM, READY, numbered
 from tests.faults.test_broker_away import balanced
 
 if TYPE_CHECKING:
-    from bench.chaos.processes import Victim
     from tests.faults.conftest import Yard
 
 
@@ -40,9 +40,6 @@ async def test_orphans_are_rescued_once_though_two_namesakes_start_at_the_same_t
 
 
 async def _begin(yard: Yard) -> Victim:
-    from bench.chaos.processes import Victim  # noqa: PLC0415 — used by name here alone
-    from tests.faults.conftest import PROGRAM, READY  # noqa: PLC0415 — same
-
     victim = await Victim.start(PROGRAM, yard.environment)
     await victim.said(READY)
     return victim

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-import asyncpg
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -28,6 +27,8 @@ from adapter.journal.records import OutboxRow
 from tests.integration.rows import evidence, submit, take
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from tests.conftest import Database
 
 ENDS = (State.REPLIED, State.REJECTED, State.FAILED, State.UNCERTAIN, State.EXPIRED, State.DEAD)
