@@ -40,6 +40,8 @@ _WIRE_NAMES: Final = {"message_type": "type"}
 #: Seconds of the last moment of year 9999: later timestamps name no date.
 _LAST_MOMENT: Final = 253_402_300_799
 _MAX_DEPTH: Final = 8
+#: Headers by which quorum queues count deliveries.
+_COUNTERS: Final = frozenset({b"x-delivery-count", b"x-acquired-count"})
 
 
 class MalformedPropertiesError(ValueError):
@@ -96,6 +98,16 @@ def _read_headers(raw: bytes, offset: int, properties: Properties) -> tuple[dict
     except (MalformedPropertiesError, struct.error, IndexError):
         properties.faults.append(("properties.headers", "заголовки не читаются по протоколу AMQP 0-9-1"))
         return {}, end
+
+
+def told_apart(properties: Properties) -> bytes:
+    """Return what the publisher said, in one form: equal for a message and for its redelivery.
+
+    A quorum queue adds a counter to the headers of what it delivers again and writes the table anew, in its own order.
+    """
+    headers = sorted((key, value) for key, value in properties.headers.items() if key not in _COUNTERS)
+    values = [getattr(properties, name) for name, _, kind in _LAYOUT if kind is not _TABLE]
+    return repr((headers, values)).encode()
 
 
 def _judge(properties: Properties) -> None:

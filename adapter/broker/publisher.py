@@ -118,7 +118,9 @@ class Publisher:
         if channel is None:
             return [Sent.UNKNOWN] * len(messages)
         results = await self._publish_all(channel, messages)
-        if len(messages) > 1 and channel.is_closed:
+        if len(messages) == 1:
+            return [self._blamed(channel, results[0])]
+        if channel.is_closed:
             # One message closed the channel for everybody: find out which, alone.
             for index, result in enumerate(results):
                 if result is Sent.UNKNOWN:
@@ -167,7 +169,10 @@ class Publisher:
         channel = await self._open_channel()
         if channel is None:
             return Sent.UNKNOWN
-        result = await self._publish(channel, message)
+        return self._blamed(channel, await self._publish(channel, message))
+
+    def _blamed(self, channel: Channel, result: Sent) -> Sent:
+        """Tell a message that closed the channel it was alone on from one whose connection went away."""
         connection = self._connection
         if result is Sent.UNKNOWN and channel.is_closed and connection is not None and not connection.is_closed:
             return Sent.REFUSED

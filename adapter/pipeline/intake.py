@@ -12,6 +12,7 @@ from uuid import UUID
 
 import structlog
 
+from adapter.broker.codec import told_apart
 from adapter.exchange import State
 from adapter.faultpoints import reach
 from adapter.journal.operations import Settle, TakeIn, Taken, TakenAs
@@ -153,9 +154,7 @@ class CommandIntake:
         # A dry run sends nothing, so it never stands in the way of the command it rehearses.
         if properties.message_id and not envelope.dry_run:
             key = command_key(action, properties.user_id, properties.message_id)
-        fingerprint = hashlib.sha256(
-            b"\0".join((delivery.queue.encode(), hashlib.sha256(delivery.properties).digest(), digest))
-        ).digest()
+        fingerprint = hashlib.sha256(b"\0".join((delivery.queue.encode(), told_apart(properties), digest))).digest()
         return TakeIn(exchange, key, fingerprint, delivery.session, delivery.redelivered)
 
 

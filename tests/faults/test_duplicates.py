@@ -67,14 +67,7 @@ async def test_deliveries_repeated_by_cut_connections_are_submitted_once(yard: Y
     "properties",
     [
         {},
-        pytest.param(
-            {"message_id": None},
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="a quorum queue adds x-delivery-count to what it delivers again, so that the fingerprint over"
-                " the properties differs and a redelivery without message_id is taken for a new command",
-            ),
-        ),
+        {"message_id": None},
     ],
     ids=["with message_id", "without message_id"],
 )

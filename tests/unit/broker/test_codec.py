@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pamqp import commands
 from pamqp.header import ContentHeader
 
-from adapter.broker.codec import Properties, message_id_of, read_properties, write_properties
+from adapter.broker.codec import Properties, message_id_of, read_properties, told_apart, write_properties
 
 SHORT = st.binary(min_size=1, max_size=255)
 
@@ -103,3 +103,13 @@ def test_a_message_id_is_found_behind_every_other_property() -> None:
     )
     assert message_id_of(section(properties)) == b"here"
     assert message_id_of(section(commands.Basic.Properties(app_id="x"))) is None
+
+
+def test_a_redelivery_tells_what_its_first_delivery_told_whatever_the_broker_counts_and_sorts() -> None:
+    def told(**headers: str | int) -> bytes:
+        return told_apart(read_properties(write_properties(message_id=b"m", message_type=b"t", headers=headers)))
+
+    first = told(b="1", a="2")
+    assert told(**{"a": "2", "b": "1", "x-delivery-count": 3}) == first
+    assert told(**{"x-delivery-count": 1}) == told()
+    assert told(a="2", b="2") != first
