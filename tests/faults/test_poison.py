@@ -101,7 +101,7 @@ async def test_a_row_is_not_blamed_for_a_crash_that_another_message_caused(yard:
             await yard.kill(victim)
         for _ in range(LIMIT + 1):
             async with yard.worker() as victim:
-                await recorder.next(15)
+                await recorder.next(8)
                 await poisoner.publish([(str(uuid4()), b'{"die": true}')])
                 assert await victim.ended(30) == -signal.SIGKILL
             await yard.bury(victim)
