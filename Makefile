@@ -11,7 +11,7 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do 
 	done)
 BIN := .venv/bin
 # Packages whose types are checked, beside what pyproject.toml names.
-TYPED := -p adapter -p simulators -p deploy.local
+TYPED := -p adapter -p simulators -p deploy.local -p bench.chaos
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

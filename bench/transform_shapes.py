@@ -111,12 +111,12 @@ def main() -> None:
             baseline = statistics.median(theirs for _, theirs in pairs)
             ratio = value / baseline
             line = {
-                "name": f"smev-transform-{shape}-{size}",
+                "name": f"transform-shape-{shape}-{size}",
                 "value": round(value, 7),
                 "unit": "s",
                 "baseline": round(baseline, 7),
                 "ratio": round(ratio, 2),
-                "of_limit": round(ratio / _LIMITS[size], 2),
+                "of_bar": round(ratio / _LIMITS[size], 2),
                 "n": rounds,
             }
             print(json.dumps(line), flush=True)
