@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+import structlog
 
 from deploy.local.certificates import Certificates
 from deploy.local.postgres import LocalPostgres
@@ -44,6 +45,14 @@ class Database:
             "DATABASE_USER": self.user,
             "DATABASE_PASS": self.password,
         }
+
+
+@pytest.fixture(autouse=True)
+def logging_of_its_own() -> Iterator[None]:
+    """Give every test structlog's defaults: a command run in this process configures logging for all of it."""
+    structlog.reset_defaults()
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
