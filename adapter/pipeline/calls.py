@@ -142,7 +142,8 @@ class Caller:
                 proof = ProofRow(exchange.id, "accepted", exchange.gateway_id, result.raw)
                 await self._journal.write_surely(Wait(exchange.id, self._journal.worker, proof=(proof,)))
             case Refused():
-                await self._note_refusal(runner, exchange, result)
+                proof = ProofRow(exchange.id, "refused", exchange.gateway_id, result.raw)
+                await runner.fail(exchange, State.FAILED, result.error, proof)
             case TryLater(remint=True) if earlier:
                 # The id is refused now, but an earlier attempt under it may have got through.
                 await runner.fail(exchange, State.UNCERTAIN, KnownError(Code.UNCERTAIN, details=_cause(result.error)))
@@ -154,12 +155,6 @@ class Caller:
             case Unanswered():
                 proof = _retry_proof(exchange, result.error, sent=True, raw=result.raw)
                 await runner.retry(exchange, result.error, proof=proof)
-
-    async def _note_refusal(self, runner: Runner, exchange: Exchange, result: Refused) -> None:
-        """Keep the gateway's raw refusal beside the outcome."""
-        exchange_proof = ProofRow(exchange.id, "refused", exchange.gateway_id, result.raw)
-        await runner.note(exchange_proof)
-        await runner.fail(exchange, State.FAILED, result.error)
 
 
 def _request_proof(exchange_id: UUID, prepared: Prepared) -> ProofRow:

@@ -76,7 +76,7 @@ class Runner:
         try:
             await self._step(exchange, answer)
         except AdapterError as error:
-            await self._end(exchange, _failed_state(exchange, error), error)
+            await self.fail(exchange, _failed_state(exchange, error), error)
         except JournalUnavailableError:
             log.warning("exchange given up until the journal is back")
         except Exception as error:  # noqa: BLE001 — a defect in one service must not take the worker or the reply along
@@ -87,11 +87,11 @@ class Runner:
     async def _step(self, exchange: Exchange, answer: Answer | None) -> None:
         envelope = self._addressing.envelope(exchange.properties)
         if exchange.crash_attempts > self._limits.crash_attempts:
-            await self._end(exchange, State.DEAD, KnownError(Code.DEAD))
+            await self.fail(exchange, State.DEAD, KnownError(Code.DEAD))
         elif exchange.state is State.ANSWERED:
             await self._resume(exchange, envelope, answer)
         elif exchange.state is State.WAITING or (exchange.expired() and exchange.state is not State.SUBMITTING):
-            await self._end(exchange, State.EXPIRED, KnownError(Code.EXPIRED))
+            await self.fail(exchange, State.EXPIRED, KnownError(Code.EXPIRED))
         elif exchange.gateway_id is not None:
             await self._caller.repeat(self, exchange, envelope)
         else:
@@ -101,7 +101,7 @@ class Runner:
         """Judge a command and take its first step."""
         if exchange.refusal is not None and exchange.refusal in _REFUSALS:
             code, state = _REFUSALS[exchange.refusal]
-            await self._end(exchange, state, KnownError(code))
+            await self.fail(exchange, state, KnownError(code))
             return
         service = self._service(exchange)
         await self.tell(exchange, envelope, "accepted")
@@ -150,7 +150,7 @@ class Runner:
             answer = read_answer(await self._journal.proofs(exchange.id, "answer"), exchange)
         if answer.kind is AnswerKind.REJECTION:
             error = answer.fault or KnownError(Code.REJECTED_BY_PROVIDER)
-            await self._end(exchange, State.FAILED, error)
+            await self.fail(exchange, State.FAILED, error)
             return
         step = self._read_answer(service, exchange, answer)
         if isinstance(step, Call):
@@ -174,9 +174,10 @@ class Runner:
             self._observer.count(note)
         await self._finish(exchange, State.REPLIED, orjson.dumps(step.outcome), step.code)
 
-    async def _end(self, exchange: Exchange, state: State, error: AdapterError) -> None:
+    async def fail(self, exchange: Exchange, state: State, error: AdapterError, *facts: ProofRow) -> None:
+        """End an exchange with an error; ``facts`` are journaled with the outcome."""
         try:
-            await self._finish(exchange, state, orjson.dumps({"error": error.to_wire()}), error.code)
+            await self._finish(exchange, state, orjson.dumps({"error": error.to_wire()}), error.code, *facts)
         except JournalUnavailableError:
             log.warning("outcome not written; recovery repeats the step", code=error.code)
 
@@ -185,11 +186,7 @@ class Runner:
         details = {"stacktrace": _where(error)} if self._limits.stacktrace else None
         code = "22" if isinstance(error, RowRefusedError) else type(error).__name__
         log.info("exchange parked", reason=code)
-        await self._end(exchange, State.DEAD, KnownError(Code.INTERNAL, details=details))
-
-    async def fail(self, exchange: Exchange, state: State, error: AdapterError) -> None:
-        """End an exchange with an error: the caller's way to say that the gateway or signer refused."""
-        await self._end(exchange, state, error)
+        await self.fail(exchange, State.DEAD, KnownError(Code.INTERNAL, details=details))
 
     async def retry(
         self,
@@ -223,22 +220,20 @@ class Runner:
             return []
         return [self._addressing.event(exchange, Event(f"adapter.{stage}", {}))]
 
-    async def note(self, proof: ProofRow) -> None:
-        """Keep a fact that changes no state."""
-        await self._journal.write(Note(proof=(proof,)))
-
     def offer(self, rows: list[OutboxRow]) -> None:
         """Send committed rows."""
         self._relay.offer(rows)
 
-    async def _finish(self, exchange: Exchange, state: State, outcome: bytes, code: str | None) -> None:
+    async def _finish(
+        self, exchange: Exchange, state: State, outcome: bytes, code: str | None, *facts: ProofRow
+    ) -> None:
         """Write outcome and reply in one transaction, then tell the publisher and the repeats."""
         owner = exchange.owner
         row = self._addressing.reply(exchange, outcome)
         meta: dict[str, Any] = {"from": exchange.state, "state": state, "code": code}
         proof = ProofRow(exchange.id, "outcome", meta=orjson.dumps(meta))
         result: Finished = await self._journal.write(
-            Finish(exchange.id, owner, exchange.state, state, outcome, code, outbox=(row,), proof=(proof,))
+            Finish(exchange.id, owner, exchange.state, state, outcome, code, outbox=(row,), proof=(*facts, proof))
         )
         if not result.applied:
             log.warning("outcome not applied: the exchange moved on", state=state)
