@@ -7,7 +7,7 @@ Read this file first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -124,22 +124,6 @@ class Event:
 
 
 Step = Call | Reply
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """Anything that comes in: journaled first, then confirmed to whoever brought it.
-
-    ``properties`` are the raw AMQP property bytes of a delivery (foreign bytes stay bytes); empty for gateways.
-    ``key`` identifies a repeat of the same thing, ``None`` where the sender gave nothing to tell by.
-    """
-
-    source: str
-    action: str
-    raw: bytes
-    key: bytes | None
-    properties: bytes = b""
-    redelivered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,13 +288,3 @@ class Service(Protocol):
     def command_schema(self) -> Mapping[str, Any]:
         """Return the JSON Schema of the command."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Switches:
-    """What a message's headers switch on (ARCHITECTURE, Wire conventions)."""
-
-    dry_run: bool = False
-    progress: bool = False
-    deadline: datetime | None = None
-    faults: Sequence[Any] = field(default=())
