@@ -119,15 +119,7 @@ def _kind(error: BaseException) -> str:
 
 async def _broker(settings: Settings) -> str:
     broker = settings.broker
-    address = BrokerAddress(
-        host=broker.host,
-        port=broker.port,
-        vhost=broker.vhost,
-        user=broker.user,
-        password=broker.password,
-        context=broker.ssl_context(),
-        heartbeat=broker.heartbeat,
-    )
+    address = BrokerAddress.of(broker)
     async with connect(address, "adapter check") as connection:
         absent = await missing(connection, Names(broker.prefix), settings.services.actions)
     login = "certificate" if broker.external else "password"

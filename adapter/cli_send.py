@@ -12,15 +12,13 @@ import aio_pika
 import orjson
 from aiormq.exceptions import AMQPError, PublishError
 
-from adapter.broker.connection import BrokerAddress
 from adapter.broker.topology import Names
 from adapter.broker.upstream import ask
 from adapter.errors import ConfigurationError
-from adapter.settings.pem import certificates, client_context, private_key
+from adapter.recovery.environment import broker_address
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,7 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _send(options: argparse.Namespace) -> int:
     environment = {**os.environ, **_read_env(options.env)}
-    address = upstream_address(environment)
+    address = broker_address(environment)
     queue = Names(environment.get("MQ_PREFIX", "")).command(options.action)
     try:
         body = sys.stdin.buffer.read() if str(options.file) == "-" else options.file.read_bytes()
@@ -73,34 +71,3 @@ def _read_env(path: Path | None) -> dict[str, str]:
         raise ConfigurationError({"--env": f"cannot be read: {error.strerror}"}) from None
     pairs = (line.partition("=") for line in lines if line.strip() and not line.lstrip().startswith("#"))
     return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-def upstream_address(environment: Mapping[str, str]) -> BrokerAddress:
-    """Read the broker's address from MQ_* and the certificate variables. Raises ConfigurationError with all faults."""
-    faults: dict[str, str] = {}
-
-    def read(name: str, reader: Any) -> Any:
-        value = environment.get(name)
-        try:
-            return reader(value) if value else None
-        except ValueError as error:
-            faults[name] = str(error)
-            return None
-
-    host = environment.get("MQ_HOST")
-    if not host:
-        faults["MQ_HOST"] = "is required"
-    port = read("MQ_PORT", int) or 5671
-    authority, certificate = read("CA_CERT", certificates), read("CLIENT_CERT", certificates)
-    key = read("CLIENT_KEY", private_key)
-    if faults:
-        raise ConfigurationError(faults)
-    plain = environment.get("MQ_TLS", "on").lower() in ("off", "false", "0", "no")
-    return BrokerAddress(
-        host=host or "",
-        port=port,
-        vhost=environment.get("MQ_VHOST", "/"),
-        user=environment.get("MQ_USER"),
-        password=environment.get("MQ_PASSWORD"),
-        context=None if plain else client_context(authority, certificate, key),
-    )

@@ -191,16 +191,7 @@ class Worker:
         return Link(self._address, name, expected=(JournalUnavailableError,), gate=gate)
 
     def _address(self) -> BrokerAddress:
-        broker = self._settings.broker
-        return BrokerAddress(
-            host=broker.host,
-            port=broker.port,
-            vhost=broker.vhost,
-            user=broker.user,
-            password=broker.password,
-            context=broker.ssl_context(),
-            heartbeat=broker.heartbeat,
-        )
+        return BrokerAddress.of(self._settings.broker)
 
     async def _publish(self, connection: Connection) -> None:
         # The publisher outlives the consumers: it ends by cancellation, after the outbox is drained.

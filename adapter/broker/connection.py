@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator
 
+    from adapter.settings import Broker
+
 __all__ = [
     "BROKER_ERRORS",
     "BrokerAddress",
@@ -48,6 +50,19 @@ class BrokerAddress:
     context: ssl.SSLContext | None = None
     heartbeat: int = 10
     timeout: float = 10.0
+
+    @classmethod
+    def of(cls, broker: Broker) -> BrokerAddress:
+        """Return the address that the settings name; certificates are read now, so renewed ones are seen."""
+        return cls(
+            host=broker.host,
+            port=broker.port,
+            vhost=broker.vhost,
+            user=broker.user,
+            password=broker.password,
+            context=broker.ssl_context(),
+            heartbeat=broker.heartbeat,
+        )
 
     def url(self, name: str) -> str:
         """Return the AMQP URL; ``name`` is what the broker's connection list shows."""

@@ -64,16 +64,7 @@ def database_address(environment: Mapping[str, str]) -> DatabaseAddress:
 
 def broker_address(environment: Mapping[str, str]) -> BrokerAddress:
     """Read MQ_* and the certificate variables. Raises ConfigurationError with every fault."""
-    broker = Broker(**_read_group(environment, "broker"))
-    return BrokerAddress(
-        host=broker.host,
-        port=broker.port,
-        vhost=broker.vhost,
-        user=broker.user,
-        password=broker.password,
-        context=broker.ssl_context(),
-        heartbeat=broker.heartbeat,
-    )
+    return BrokerAddress.of(Broker(**_read_group(environment, "broker")))
 
 
 def _read_group(environment: Mapping[str, str], group: str) -> dict[str, Any]:
