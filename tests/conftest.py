@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +15,7 @@ import structlog
 from deploy.local.certificates import Certificates
 from deploy.local.postgres import LocalPostgres
 from deploy.local.rabbitmq import LocalRabbit
+from deploy.local.signing_keys import make_signing_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,16 +119,7 @@ def database(postgres: LocalPostgres) -> Iterator[Database]:
 def gost_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make the key files of the demo contour: ``ov``, ``sp``, ``smev``, ``giszhkh`` and the others."""
     folder = tmp_path_factory.mktemp("keys")
-    made = subprocess.run(
-        [sys.executable, "-m", "simulators.keys", str(folder)],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    if made.returncode != 0:
-        pytest.fail(f"simulators.keys made no keys: {made.stderr.strip()}")
+    make_signing_keys(folder)
     return folder
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import ssl
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Self
 from urllib.request import ProxyHandler, build_opener
@@ -16,6 +15,7 @@ from deploy.local.debian import PROJECT
 from deploy.local.postgres import LocalPostgres
 from deploy.local.processes import OwnedProcess, clean_environment, get, last_lines, remembered_ports, wait_until
 from deploy.local.rabbitmq import LocalRabbit
+from deploy.local.signing_keys import make_signing_keys
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,18 +116,7 @@ class Contour:
     def _start(self) -> None:
         for client in ("adapter", "upstream"):
             self.certificates.client(client)
-        keys = self.folder / "keys"
-        made = subprocess.run(  # noqa: S603  — our own program
-            [sys.executable, "-m", "simulators.keys", str(keys)],
-            cwd=PROJECT,
-            env=clean_environment(),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        if made.returncode != 0:
-            raise StepError(f"The signing keys could not be made: {made.stderr.strip()}")
+        make_signing_keys(self.folder / "keys")
         self.rabbit.start()
         self.postgres.start()
         self.postgres.create_database(DATABASE)

@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -22,9 +21,10 @@ from deploy.local import compose, debian
 from deploy.local.certificates import Certificates
 from deploy.local.console import StepError, paint, say, step
 from deploy.local.postgres import LocalPostgres
-from deploy.local.processes import clean_environment, get, remembered_ports
+from deploy.local.processes import get, remembered_ports
 from deploy.local.program import Places, Program
 from deploy.local.rabbitmq import LocalRabbit
+from deploy.local.signing_keys import make_signing_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,17 +122,7 @@ class Stack:
         with step("Certificates and signing keys") as running:
             for client in ("adapter", "upstream"):
                 self.rabbit.certs.client(client)
-            made = subprocess.run(
-                [sys.executable, "-m", "simulators.keys", str(self.keys)],
-                cwd=debian.PROJECT,
-                env=clean_environment(),
-                capture_output=True,
-                text=True,
-                timeout=120,
-                check=False,
-            )
-            if made.returncode != 0:
-                raise StepError(f"The signing keys could not be made: {(made.stderr or made.stdout).strip()}")
+            make_signing_keys(self.keys)
             running.result = str(self.keys)
 
     def _ports(self) -> dict[str, int]:
