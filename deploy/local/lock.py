@@ -24,7 +24,7 @@ BUILD_REQUIREMENTS = ("hatchling>=1.27", "editables>=0.5")
 #: What the container images need beside requirements.lock: to build the wheel, and to make the demo's certificates.
 IMAGE_REQUIREMENTS = {
     "deploy/requirements-build.lock": BUILD_REQUIREMENTS,
-    "deploy/requirements-demo.lock": ("trustme",),
+    "deploy/requirements-demo.lock": ("trustme", "pyftpdlib"),
 }
 HEADER = "# Pinned with hashes by `make lock` from pyproject.toml. Do not edit.\n"
 
