@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help setup demo up down status test lint bench chaos check-docker lock clean
+.PHONY: help setup demo up down status test lint bench chaos freeze check-docker lock clean
 
 # The first interpreter that is new enough; override with `make PYTHON=python3.12 …`.
 PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do \
@@ -47,6 +47,9 @@ bench: setup ## run every benchmark; each prints one JSON line
 
 chaos: setup ## run the fault suite
 	@if [ -e bench/chaos/__main__.py ]; then $(BIN)/python -m bench.chaos; else echo "There is no chaos run yet; faults are tested by 'make test' (tests/faults)."; fi
+
+freeze: setup ## pack the committed adapter for the upgrade tests; once per release, REVISION=v0.1.0 names another commit
+	@$(BIN)/python -m tests.migration.freeze $(REVISION)
 
 check-docker: ## check docker-compose.yml, where docker compose is there
 	@if docker compose version >/dev/null 2>&1; then docker compose config --quiet && echo "docker-compose.yml is valid."; \

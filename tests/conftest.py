@@ -73,8 +73,10 @@ def _sweep(folder: Path) -> None:
     try:
         with (folder / "lock").open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            LocalRabbit(folder / "rabbitmq", Certificates(folder / "certificates"), quiet=True).stop()
-            LocalPostgres(folder / "postgres", quiet=True).remove()
+            for name in ("rabbitmq", "frail-rabbitmq"):
+                LocalRabbit(folder / name, Certificates(folder / "certificates"), quiet=True).stop()
+            for name in ("postgres", "frail-postgres"):
+                LocalPostgres(folder / name, quiet=True).remove()
     except (BlockingIOError, FileNotFoundError):
         return
     shutil.rmtree(folder, ignore_errors=True)
