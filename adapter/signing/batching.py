@@ -1,6 +1,8 @@
-"""Natural batching: what gathers while earlier requests run goes out together as the next one.
+"""Natural batching: what gathers while an earlier request runs goes out together as the next one.
 
-No timer: an idle line sends at once, a busy one sends fuller requests (a fixed wait was measured to double latency).
+No timer delays an item: an idle line sends at once, a busy one sends fuller requests (a fixed wait was measured to
+double latency). A second request at once is for a service that is slow, or for more items than one request holds:
+before that it would only make both smaller, and each request costs both ends more than the items in it.
 """
 
 from __future__ import annotations
@@ -8,13 +10,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+#: Seconds an item waits before a further request is opened beside the one that is slow.
+_SLOW: Final = 0.1
 
 
 class ClosedError(Exception):
@@ -25,6 +30,7 @@ class ClosedError(Exception):
 class _Waiting(Generic[Item, Result]):
     item: Item
     size: int
+    since: float
     result: asyncio.Future[Result]
 
 
@@ -33,7 +39,8 @@ class Line(Generic[Item, Result]):
 
     ``send`` gets the items of one request and returns one result, or one exception, per item in the same order;
     what it raises is raised to every caller of that request. At most ``width`` requests run at once, each of at most
-    ``max_items`` items and ``max_bytes`` (a larger item goes alone).
+    ``max_items`` items and ``max_bytes`` (a larger item goes alone). An item that could not leave within ``patience``
+    seconds gets TimeoutError; how long a request lasts is the sender's matter.
     """
 
     def __init__(
@@ -43,42 +50,80 @@ class Line(Generic[Item, Result]):
         max_items: int,
         max_bytes: int,
         width: int = 2,
+        patience: float = 60,
     ) -> None:
         """Nothing runs until the first item."""
         self._send = send
         self._max_items = max_items
         self._max_bytes = max_bytes
         self._width = width
+        self._patience = patience
         self._waiting: deque[_Waiting[Item, Result]] = deque()
+        self._waiting_bytes = 0
         self._running: set[asyncio.Task[None]] = set()
+        self._look: asyncio.TimerHandle | None = None
         self._closed = False
 
     async def submit(self, item: Item, size: int) -> Result:
-        """Return the result of ``item`` (``size`` bytes). Raises what ``send`` gave for it, or ClosedError.
+        """Return the result of ``item`` (``size`` bytes). Raises what ``send`` gave for it, TimeoutError, ClosedError.
 
         A cancelled caller leaves the line; its item is not sent if it was still waiting.
         """
         if self._closed:
             raise ClosedError
-        waiting: _Waiting[Item, Result] = _Waiting(item, size, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        waiting: _Waiting[Item, Result] = _Waiting(item, size, loop.time(), loop.create_future())
         self._waiting.append(waiting)
-        if len(self._running) < self._width:
-            task = asyncio.create_task(self._run(), name="signing-line")
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+        self._waiting_bytes += size
+        if not self._running or self._is_full():
+            self._open()
+        elif self._look is None:
+            self._look = loop.call_later(min(_SLOW, self._patience), self._look_after)
         return await waiting.result
 
     async def close(self) -> None:
         """Stop: running requests are cancelled and every caller still waiting gets ClosedError."""
         self._closed = True
+        if self._look is not None:
+            self._look.cancel()
         running = list(self._running)
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         while self._waiting:
-            _fail(self._waiting.popleft(), ClosedError())
+            _fail(self._next(), ClosedError())
+
+    def _is_full(self) -> bool:
+        """Tell whether what waits would fill a request by itself."""
+        return len(self._waiting) >= self._max_items or self._waiting_bytes >= self._max_bytes
+
+    def _open(self) -> None:
+        """Start another request if the width allows it."""
+        if len(self._running) < self._width:
+            task = asyncio.create_task(self._run(), name="signing-line")
+            self._running.add(task)
+
+    def _look_after(self) -> None:
+        """Give up what has waited too long, and help what has waited long."""
+        loop = asyncio.get_running_loop()
+        self._look = None
+        while self._waiting and loop.time() - self._waiting[0].since >= self._patience:
+            _fail(self._next(), TimeoutError())
+        if self._waiting:
+            if loop.time() - self._waiting[0].since >= _SLOW:
+                self._open()
+            self._look = loop.call_later(min(_SLOW, self._patience), self._look_after)
 
     async def _run(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  — a coroutine that runs has a task; this tells the type checker
+        try:
+            await self._work()
+        finally:
+            # Here and not in a callback: for that moment an item would wait for a task that has ended.
+            self._running.discard(task)
+
+    async def _work(self) -> None:
         while batch := self._take():
             try:
                 results = await self._send([waiting.item for waiting in batch])
@@ -104,13 +149,18 @@ class Line(Generic[Item, Result]):
         while self._waiting and len(batch) < self._max_items:
             following = self._waiting[0]
             if following.result.done():  # its caller was cancelled
-                self._waiting.popleft()
+                self._next()
                 continue
             if batch and size + following.size > self._max_bytes:
                 break
-            batch.append(self._waiting.popleft())
+            batch.append(self._next())
             size += following.size
         return batch
+
+    def _next(self) -> _Waiting[Item, Result]:
+        waiting = self._waiting.popleft()
+        self._waiting_bytes -= waiting.size
+        return waiting
 
 
 def _fail(waiting: _Waiting[Item, Result], error: Exception) -> None:

@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import aiohttp
-from lxml import etree
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
+from yarl import URL
 
 from adapter.errors import Code, SignerError
-from adapter.signing import gost_cms, wire
+from adapter.signing import wire
 from adapter.signing.batching import ClosedError, Line
 from adapter.signing.certificates import fingerprint
 from adapter.signing.gost import GostEngine, GostUnavailableError
-from adapter.xml.parser import XmlError, parse
-from adapter.xml.signature import SignatureVerdict, signature_facts
-from adapter.xml.transform import smev_transform
+from adapter.signing.returned import ReturnedSignatures, wrong
+from adapter.xml.signature import SignatureVerdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,16 +29,23 @@ if TYPE_CHECKING:
 
     from adapter.xml.signature import Gost
 
-_Answer = TypeVar("_Answer", bound=BaseModel)
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
+_Read = TypeVar("_Read")
+_ToSign = tuple[Literal["smev3-xml", "cms"], str, bytes]
+#: Content, and the data of a detached PKCS#7.
+_ToVerify = tuple[bytes, "bytes | None"]
+_Verdicts = list[dict[str, Any]] | wire.Fault
+
+_SIGN: Final = "/v1/sign"
+_VERIFY: Final = "/v1/verify"
+_CERTIFICATES: Final = "/v1/certificates"
 
 #: Content bytes of one request: base64 and JSON must fit the contract's 64 MiB.
 _MAX_REQUEST = 40 * 2**20
 #: Larger elements are transformed for the check in a thread: it would hold the loop for milliseconds.
 _INLINE_BYTES = 64 * 1024
 _BUSY = frozenset({408, 429})
-_DIGEST_BITS = {32: 256, 64: 512}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +87,19 @@ class SigningClient:
 
         ``session`` stays the caller's. ``gost`` computes the digest check; by default the engine, if there is one.
         """
-        self._url = url.rstrip("/")
+        self._urls = {path: URL(url.rstrip("/") + path) for path in (_SIGN, _VERIFY, _CERTIFICATES)}
         self._session = session
         self._tokens = dict(tokens)
-        self._trust = list(trust) or None
+        self._trust = wire.trust_list(trust)
         self._timeout = aiohttp.ClientTimeout(total=timeout)
-        self._patience = 3 * timeout
-        self._gost = gost or _engine()
+        self._patience = 2 * timeout
+        self._returned = ReturnedSignatures(gost or _engine())
         self._fingerprints: dict[str, str] = {}
         self._listings = 0
         self._listing = asyncio.Lock()
-        self._signing: dict[str, Line[wire.SignItem, wire.SignedItem]] = {}
-        self._verifying: Line[wire.VerifyXmlItem | wire.VerifyCmsItem, wire.VerifiedItem] = Line(
-            self._send_verify, max_items=wire.MAX_ITEMS, max_bytes=_MAX_REQUEST
+        self._signing: dict[str, Line[_ToSign, bytes | wire.Fault]] = {}
+        self._verifying: Line[_ToVerify, _Verdicts] = Line(
+            self._send_verify, max_items=wire.MAX_ITEMS, max_bytes=_MAX_REQUEST, patience=self._patience
         )
 
     async def sign_xml(self, xml: bytes, *, key: str) -> SignedXml:
@@ -104,13 +110,13 @@ class SigningClient:
         """
         signed = await self._sign("smev3-xml", key, xml)
         check = asyncio.to_thread if len(xml) > _INLINE_BYTES else _at_once
-        certificate = await check(self._checked_xml, xml, signed)
+        certificate = await check(self._returned.check_xml, xml, signed)
         await self._must_be_listed(key, certificate)
         return SignedXml(signed, certificate)
 
     async def verify_xml(self, message: bytes) -> list[SignatureVerdict]:
         """Return the verdicts of every signature in ``message``, a whole document. Raises SignerError."""
-        return await self._verify(wire.VerifyXmlItem(kind="smev3-xml", content=message), len(message))
+        return await self._verify((message, None), len(message))
 
     async def sign_cms(self, data: bytes, *, key: str) -> bytes:
         """Return a detached DER PKCS#7 of ``data`` by ``key``, checked like the signature of sign_xml.
@@ -119,17 +125,17 @@ class SigningClient:
         """
         signed = await self._sign("cms", key, data)
         check = asyncio.to_thread if len(data) > _INLINE_BYTES else _at_once
-        await self._must_be_listed(key, await check(self._checked_cms, data, signed))
+        await self._must_be_listed(key, await check(self._returned.check_cms, data, signed))
         return signed
 
     async def verify_cms(self, cms: bytes, data: bytes) -> list[SignatureVerdict]:
         """Return the verdict of the DER PKCS#7 ``cms`` over ``data``, one entry. Raises SignerError."""
-        item = wire.VerifyCmsItem(kind="cms", content=cms, data=data)
-        return await self._verify(item, len(cms) + len(data))
+        return await self._verify((cms, data), len(cms) + len(data))
 
     async def certificates(self) -> list[KeyInfo]:
         """Return the keys of the service. Raises SignerError."""
-        answer = await self._call("GET", "/v1/certificates", self._any_token(), None, wire.CertificatesAnswer)
+        body = await self._call("GET", _CERTIFICATES, self._any_token(), None)
+        answer = _read(wire.CertificatesAnswer.model_validate_json, body)
         self._fingerprints = {entry.name: fingerprint(entry.certificate) for entry in answer.keys}
         self._listings += 1
         return [
@@ -149,59 +155,42 @@ class SigningClient:
         line = self._signing.get(token)
         if line is None:
             line = self._signing[token] = Line(
-                lambda items: self._send_sign(token, items), max_items=wire.MAX_ITEMS, max_bytes=_MAX_REQUEST
+                lambda items: self._send_sign(token, items),
+                max_items=wire.MAX_ITEMS,
+                max_bytes=_MAX_REQUEST,
+                patience=self._patience,
             )
-        item = wire.SignItem.model_construct(kind=kind, key=key, content=content)
-        answer = await self._through(line, item, len(content))
-        if answer.error is not None:
-            raise _refused(answer.error)
-        if not answer.signature:
+        signature = await _through(line, (kind, key, content), len(content))
+        if isinstance(signature, wire.Fault):
+            raise _refused(signature)
+        if not signature:
             raise _unavailable("ответ не по контракту")
-        return answer.signature
+        return signature
 
-    async def _verify(self, item: wire.VerifyXmlItem | wire.VerifyCmsItem, size: int) -> list[SignatureVerdict]:
-        answer = await self._through(self._verifying, item, size)
-        if answer.error is not None:
-            raise _refused(answer.error)
-        if answer.verdicts is None:
-            raise _unavailable("ответ не по контракту")
-        return [SignatureVerdict(**dict(verdict)) for verdict in answer.verdicts]
+    async def _verify(self, item: _ToVerify, size: int) -> list[SignatureVerdict]:
+        verdicts = await _through(self._verifying, item, size)
+        if isinstance(verdicts, wire.Fault):
+            raise _refused(verdicts)
+        return [SignatureVerdict(**verdict) for verdict in verdicts]
 
-    async def _through(self, line: Line[_Item, _Result], item: _Item, size: int) -> _Result:
-        """Return the line's result for ``item``, within the patience of one caller. Raises SignerError."""
-        try:
-            async with asyncio.timeout(self._patience):
-                return await line.submit(item, size)
-        except ClosedError:
-            raise _unavailable("клиент остановлен") from None
-        except TimeoutError:
-            raise _unavailable("нет ответа вовремя") from None
+    async def _send_sign(self, token: str, items: Sequence[_ToSign]) -> Sequence[bytes | wire.Fault]:
+        answer = await self._call("POST", _SIGN, token, wire.sign_request(items))
+        return _one_each(_read(wire.read_signatures, answer), items)
 
-    async def _send_sign(self, token: str, items: Sequence[wire.SignItem]) -> Sequence[wire.SignedItem | Exception]:
-        request = wire.SignRequest.model_construct(items=list(items))
-        answer = await self._call("POST", "/v1/sign", token, request, wire.SignAnswer)
-        return _one_each(answer.items, items)
+    async def _send_verify(self, items: Sequence[_ToVerify]) -> Sequence[_Verdicts]:
+        answer = await self._call("POST", _VERIFY, self._any_token(), wire.verify_request(items, self._trust))
+        return _one_each(_read(wire.read_verdicts, answer), items)
 
-    async def _send_verify(
-        self, items: Sequence[wire.VerifyXmlItem | wire.VerifyCmsItem]
-    ) -> Sequence[wire.VerifiedItem | Exception]:
-        request = wire.VerifyRequest.model_construct(items=list(items), trust=self._trust)
-        answer = await self._call("POST", "/v1/verify", self._any_token(), request, wire.VerifyAnswer)
-        return _one_each(answer.items, items)
-
-    async def _call(
-        self, method: str, path: str, token: str, request: BaseModel | None, shape: type[_Answer]
-    ) -> _Answer:
-        """Make one request and read its answer as ``shape``. Raises SignerError."""
+    async def _call(self, method: str, path: str, token: str, body: bytes | None) -> bytes:
+        """Make one request and return the body of its answer. Raises SignerError."""
         if self._session.closed:  # aiohttp says so by a bare RuntimeError
             raise _unavailable("клиент остановлен")
-        body = None if request is None else request.model_dump_json(exclude_none=True).encode()
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
             async with self._session.request(
-                method, self._url + path, data=body, headers=headers, timeout=self._timeout, allow_redirects=False
+                method, self._urls[path], data=body, headers=headers, timeout=self._timeout, allow_redirects=False
             ) as response:
                 status, answer = response.status, await _bounded(response)
         except TimeoutError:
@@ -210,39 +199,11 @@ class SigningClient:
             raise _unavailable(f"нет связи ({type(error).__name__})") from None
         if status != 200:
             raise _refused_call(status, answer)
-        try:
-            return shape.model_validate_json(answer)
-        except ValidationError:
-            raise _unavailable("ответ не по контракту") from None
+        return answer
 
     def _any_token(self) -> str:
         """Return a token for what every token may: verify and list; empty where the login is by certificate."""
         return next(iter(self._tokens.values()), "")
-
-    def _checked_cms(self, data: bytes, signature: bytes) -> str:
-        """Check ``signature`` over ``data`` where an engine is at hand; return its certificate's fingerprint."""
-        try:
-            if self._gost is not None and not gost_cms.verify(self._gost, signature, data).math:
-                raise _wrong("подписано другое содержимое")
-            return fingerprint(gost_cms.signer_certificate(signature))
-        except gost_cms.CmsError:
-            raise _wrong("подпись не читается") from None
-
-    def _checked_xml(self, xml: bytes, signature: bytes) -> str:
-        """Check reference and digest of ``signature`` against ``xml``; return its certificate's fingerprint."""
-        try:
-            facts = signature_facts(signature)
-            identifier = parse(xml, max_bytes=wire.MAX_CONTENT).get("Id")
-            if facts.reference != ("" if identifier is None else f"#{identifier}"):
-                raise _wrong("подписан другой элемент")
-            bits = _DIGEST_BITS.get(len(facts.digest))
-            if bits is None:
-                raise _wrong("неизвестный размер хэша")
-            if self._gost is not None and self._gost.digest(bits, smev_transform(xml)) != facts.digest:
-                raise _wrong("подписано другое содержимое")
-        except (XmlError, etree.LxmlError):
-            raise _wrong("подпись не читается") from None
-        return fingerprint(facts.certificate)
 
     async def _must_be_listed(self, key: str, found: str) -> None:
         """Raise SignerError unless ``found`` is the fingerprint listed for ``key``.
@@ -255,7 +216,7 @@ class SigningClient:
                 if self._listings == seen:
                     await self.certificates()
         if self._fingerprints.get(key) != found:
-            raise _wrong("сертификат не тот, что числится за ключом")
+            raise wrong("сертификат не тот, что числится за ключом")
 
 
 def _engine() -> Gost | None:
@@ -263,6 +224,16 @@ def _engine() -> Gost | None:
         return GostEngine.open()
     except GostUnavailableError:  # the check it serves is an extra one: production may run without the engine
         return None
+
+
+async def _through(line: Line[_Item, _Result], item: _Item, size: int) -> _Result:
+    """Return the line's result for ``item``, within the line's patience and one request. Raises SignerError."""
+    try:
+        return await line.submit(item, size)
+    except ClosedError:
+        raise _unavailable("клиент остановлен") from None
+    except TimeoutError:
+        raise _unavailable("нет ответа вовремя") from None
 
 
 async def _at_once(check: Callable[[bytes, bytes], str], xml: bytes, signature: bytes) -> str:
@@ -279,7 +250,14 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
     return bytes(body)
 
 
-def _one_each(answers: Sequence[_Answer], items: Sequence[object]) -> Sequence[_Answer]:
+def _read(reader: Callable[[bytes], _Read], body: bytes) -> _Read:
+    try:
+        return reader(body)
+    except ValueError:  # pydantic's ValidationError is one
+        raise _unavailable("ответ не по контракту") from None
+
+
+def _one_each(answers: Sequence[_Result], items: Sequence[object]) -> Sequence[_Result]:
     """Return ``answers`` if there is one per item: otherwise nobody can tell which is whose."""
     if len(answers) != len(items):
         raise _unavailable("ответ не по контракту")
@@ -303,7 +281,3 @@ def _refused(fault: wire.Fault) -> SignerError:
 
 def _unavailable(why: str) -> SignerError:
     return SignerError(Code.SIGNATURE_UNAVAILABLE, f"{Code.SIGNATURE_UNAVAILABLE.sentence}: {why}", retryable=True)
-
-
-def _wrong(why: str) -> SignerError:
-    return SignerError(Code.SIGNATURE_WRONG, f"{Code.SIGNATURE_WRONG.sentence}: {why}", retryable=False)

@@ -1,6 +1,8 @@
 """The JSON of schemas/sign-service.openapi.yaml as models, for the client and for the reference service.
 
 Requests are closed (an unknown field is a fault of the sender), answers are open: a service may say more.
+The client writes its requests, and reads answers that say what was hoped for, by the functions at the end: an exchange
+pays for six of these bodies. Whatever else an answer says is read by the models.
 """
 
 from __future__ import annotations
@@ -9,9 +11,13 @@ import base64
 import binascii
 from datetime import datetime  # noqa: TC003  — pydantic reads the annotation at run time
 from enum import Enum
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
+import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: Items of one call, and bytes of one item's content after base64.
 MAX_ITEMS = 100
@@ -180,3 +186,96 @@ class CallRefused(_Answer):
     """The body of every answer that is not 200."""
 
     error: Fault
+
+
+#: What a verdict is made of: the values allowed, or the type.
+_VERDICT: Final[dict[str, frozenset[str] | type]] = {
+    "reference": str,
+    "element": str,
+    "parent": str,
+    "math": bool,
+    "reason": str,
+    "algorithm": str,
+    "trust": frozenset({"trusted", "untrusted", "unchecked"}),
+    "period": frozenset({"valid", "expired", "not-yet-valid", "unchecked"}),
+    "revocation": frozenset({"good", "revoked", "unchecked"}),
+}
+
+
+def base64_of(data: bytes) -> str:
+    """Return standard base64."""
+    return binascii.b2a_base64(data, newline=False).decode("ascii")
+
+
+def sign_request(items: Sequence[tuple[str, str, bytes]]) -> bytes:
+    """Return a SignRequest of (kind, key, content)."""
+    entries = [{"kind": kind, "key": key, "content": base64_of(content)} for kind, key, content in items]
+    return orjson.dumps({"items": entries})
+
+
+def verify_request(items: Sequence[tuple[bytes, bytes | None]], trust: orjson.Fragment | None) -> bytes:
+    """Return a VerifyRequest of (content, data), ``data`` only for a PKCS#7; ``trust`` from :func:`trust_list`."""
+    entries = [
+        {"kind": "smev3-xml", "content": base64_of(content)}
+        if data is None
+        else {"kind": "cms", "content": base64_of(content), "data": base64_of(data)}
+        for content, data in items
+    ]
+    request: dict[str, Any] = {"items": entries}
+    if trust is not None:
+        request["trust"] = trust
+    return orjson.dumps(request)
+
+
+def trust_list(anchors: Sequence[bytes]) -> orjson.Fragment | None:
+    """Return DER anchors as they stand in a request, ``None`` when there are none."""
+    return orjson.Fragment(orjson.dumps([base64_of(anchor) for anchor in anchors])) if anchors else None
+
+
+def read_signatures(body: bytes) -> list[bytes | Fault]:
+    """Return the signature, or the fault, of each item of a SignAnswer. Raises ValueError when it is none."""
+    try:
+        return [_decoded(_text(entry["signature"])) for entry in _plain_items(body)]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return [item.error or item.signature or b"" for item in SignAnswer.model_validate_json(body).items]
+
+
+def read_verdicts(body: bytes) -> list[list[dict[str, Any]] | Fault]:
+    """Return the verdicts (the fields of Verdict), or the fault, of each item of a VerifyAnswer.
+
+    Raises ValueError when it is none.
+    """
+    try:
+        return [[_verdict(verdict) for verdict in entry["verdicts"]] for entry in _plain_items(body)]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        items = VerifyAnswer.model_validate_json(body).items
+    found: list[list[dict[str, Any]] | Fault] = []
+    for item in items:
+        if item.error is None and item.verdicts is None:
+            raise ValueError("an item without verdicts and without an error")
+        found.append(item.error or [dict(verdict) for verdict in item.verdicts or ()])
+    return found
+
+
+def _plain_items(body: bytes) -> list[dict[str, Any]]:
+    """Return the items of an answer in which no item is a refusal. Raises KeyError, TypeError, ValueError otherwise."""
+    items = orjson.loads(body)["items"]
+    if not isinstance(items, list) or any(entry.get("error") is not None for entry in items):
+        raise TypeError
+    return items
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError
+    return value
+
+
+def _verdict(entry: dict[str, Any]) -> dict[str, Any]:
+    verdict: dict[str, Any] = {"certificate": _decoded(entry["certificate"])}
+    for name, allowed in _VERDICT.items():
+        value = entry[name]
+        if not (value in allowed if isinstance(allowed, frozenset) else isinstance(value, allowed)):
+            raise TypeError
+        verdict[name] = value
+    return verdict

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from adapter.errors import Code, SignerError
 from adapter.http import make_session
@@ -202,7 +203,7 @@ async def test_a_renewed_certificate_is_taken_after_asking_again(keys: Path, tmp
     async with serving(services[0]) as before, serving(services[1]) as after, make_session(timeout=20) as session:
         client = SigningClient(before, session=session, tokens=tokens)
         first = await client.sign_xml(REQUEST, key="ov")
-        client._url = after
+        client._urls = {path: URL(after + path) for path in client._urls}
         second = await client.sign_xml(REQUEST, key="ov")
         await client.close()
     assert first.certificate_sha256 != second.certificate_sha256
