@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -15,7 +15,7 @@ from adapter.gateways.smev3.messages import Names, ack_target, envelope, message
 from adapter.gateways.smev3.options import Clock, Observe, Smev3Options, observe_nothing, utc_now
 from adapter.gateways.smev3.pace import Pace
 from adapter.gateways.smev3.reading import UnreadableError, read_delivery
-from adapter.gateways.smev3.transport import SoapReply, SoapTransport, TransportError
+from adapter.gateways.smev3.transport import SoapTransport, TransportError
 from adapter.gateways.smev3.trust import Belief, judge, verdict_facts
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 GET_RESPONSE = "GetResponse"
 ACK = "Ack"
+
+#: Seconds for which a signed selector is sent again and again. It says that it is of now, and clocks and the way to
+#: the gateway differ by more; a signature for every poll would be a third of all that the signing service makes.
+_SELECTOR_LIFE: Final = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -49,8 +53,9 @@ class _Turn(Enum):
 class Smev3Source:
     """Polls GetResponse for this deployment's answers; every fault of the gateway is survived.
 
-    Of ``pollers`` loops the first always polls, at a pace that backs off on an empty queue; the others join it while
-    there is traffic and rest when they find the queue empty.
+    Of ``pollers`` loops the first always polls, at a pace that backs off on an empty queue. While there is traffic the
+    others join: each message calls one more, so that a single answer does not make all of them look; each rests when
+    it finds the queue empty.
     """
 
     name = SOURCE
@@ -74,7 +79,11 @@ class Smev3Source:
         self._on_pause = on_pause
         self._clock = clock
         self._transport = SoapTransport(options.endpoint, session=session, timeout=options.timeout, observe=observe)
-        self._traffic = asyncio.Event()
+        self._resting = 0
+        self._called = asyncio.Semaphore(0)
+        self._poll = b""
+        self._poll_until = float("-inf")
+        self._signing_poll = asyncio.Lock()
         self._nudged = asyncio.Event()
         self.paused: str | None = None
         """Why the source pauses, ``None`` while it does not."""
@@ -103,11 +112,18 @@ class Smev3Source:
             await self._rest(pace, nudgeable=turn is _Turn.EMPTY)
 
     async def _follow(self, intake: Intake) -> None:
-        """Poll while there is traffic."""
+        """Poll when called, while there is traffic."""
         while True:
-            await self._traffic.wait()
-            if await self._turn(intake) is not _Turn.TRAFFIC:
-                self._traffic.clear()
+            self._resting += 1
+            await self._called.acquire()
+            while await self._turn(intake) is _Turn.TRAFFIC:
+                pass
+
+    def _call_another(self) -> None:
+        """Let one more follower poll, if any rests."""
+        if self._resting:
+            self._resting -= 1
+            self._called.release()
 
     async def _rest(self, pace: Pace, *, nudgeable: bool) -> None:
         """Wait for the next poll of an empty queue; a nudge makes the wait the shortest one."""
@@ -140,9 +156,9 @@ class Smev3Source:
 
     async def _fetch_and_deliver(self, intake: Intake) -> _Turn:
         """Fetch, verify, hand over, confirm."""
-        selector = message_type_selector(self._names, timestamp=self._clock(), node_id=self._options.node_id)
-        reply = await self._call(GET_RESPONSE, selector)
+        reply = await self._transport.call(GET_RESPONSE, await self._poll_envelope())
         if reply.fault is not None:
+            self._poll_until = float("-inf")
             _log.warning("smev3.poll-refused", code=error_of(reply.fault).code, fault=reply.fault.kind)
             return _Turn.FAILED
         delivery = read_delivery(reply.payload, self._names)
@@ -163,7 +179,7 @@ class Smev3Source:
             _log.error("smev3.signature-wrong", message_id=delivery.message_id, reason=judgement.reason)
             return await self._acknowledge(delivery, accepted=False)
         self.paused = None
-        self._traffic.set()
+        self._call_another()
         answer = to_answer(
             delivery,
             raw,
@@ -199,7 +215,7 @@ class Smev3Source:
         TargetMessageIsNotFound says that the gateway waits for no Ack of it (any more): nothing is left to do.
         """
         target = ack_target(self._names, message_id=delivery.message_id, accepted=accepted)
-        reply = await self._call(ACK, target)
+        reply = await self._transport.call(ACK, await self._signed(ACK, target))
         if reply.fault is None:
             return _Turn.TRAFFIC
         _log.warning(
@@ -211,11 +227,21 @@ class Smev3Source:
         )
         return _Turn.TRAFFIC if rule_of(reply.fault).outcome is Outcome.UNNEEDED else _Turn.FAILED
 
-    async def _call(self, operation: str, signed: bytes) -> SoapReply:
-        """Sign ``signed`` as the information system and post it. Raises SignerError and TransportError."""
-        signature = (await self._signer.sign_xml(signed, key=self._options.system_key)).signature
-        body = envelope(self._names, operation, signed=signed, signature=signature)
-        return await self._transport.call(operation, body)
+    async def _poll_envelope(self) -> bytes:
+        """Return a GetResponse signed a moment ago, by which all pollers ask. Raises SignerError."""
+        loop = asyncio.get_running_loop()
+        async with self._signing_poll:
+            if loop.time() >= self._poll_until:
+                selector = message_type_selector(self._names, timestamp=self._clock(), node_id=self._options.node_id)
+                began = loop.time()
+                self._poll = await self._signed(GET_RESPONSE, selector)
+                self._poll_until = began + _SELECTOR_LIFE
+            return self._poll
+
+    async def _signed(self, operation: str, element: bytes) -> bytes:
+        """Return the envelope of ``element``, signed as the information system. Raises SignerError."""
+        signature = (await self._signer.sign_xml(element, key=self._options.system_key)).signature
+        return envelope(self._names, operation, signed=element, signature=signature)
 
     def _pause(self, delivery: Delivery, reason: str) -> _Turn:
         """Leave the message with the gateway and call for a person."""
