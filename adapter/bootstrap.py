@@ -16,7 +16,7 @@ from adapter.http import make_session
 from adapter.pipeline.ports import Registry
 from adapter.services.registry import make_services
 from adapter.signing.client import SigningClient
-from adapter.worker import GATEWAY_PLACES, Worker
+from adapter.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +47,7 @@ async def open_gateways(
     sign_session = await stack.enter_async_context(
         make_session(timeout=signing.timeout, ssl_context=signing.ssl_context())
     )
-    smev_session = await stack.enter_async_context(make_session(timeout=smev.timeout, limit=GATEWAY_PLACES + 8))
+    smev_session = await stack.enter_async_context(make_session(timeout=smev.timeout, limit=smev.calls + POLLERS))
     signer = SigningClient(
         signing.url,
         session=sign_session,
@@ -78,7 +78,7 @@ async def open_gateways(
     gateway = Smev3Gateway(
         options, session=smev_session, signer=signer, observe=observer.gateway_call, on_accepted=source.nudge
     )
-    return Registry(services, {gateway.name: gateway}), [source]
+    return Registry(services, {gateway.name: gateway}, {gateway.name: smev.calls}), [source]
 
 
 async def run_worker(settings: Settings, environment: Mapping[str, str], observer: Observer) -> None:

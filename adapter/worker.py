@@ -21,6 +21,7 @@ from adapter.journal.journal import DatabaseAddress, Journal
 from adapter.journal.migrate import migrate
 from adapter.journal.writer import DATABASE_ERRORS, JournalUnavailableError
 from adapter.pipeline.answers import AnswerIntake
+from adapter.pipeline.bulkhead import make_bulkheads
 from adapter.pipeline.calls import Caller
 from adapter.pipeline.dispatch import Dispatcher
 from adapter.pipeline.envelope import Addressing
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 
     from adapter.exchange import Source
+    from adapter.pipeline.bulkhead import Bulkhead
     from adapter.pipeline.ports import Observer, Registry
     from adapter.settings import Settings
 
@@ -48,8 +50,6 @@ _START_PAUSES: Final = (0.5, 1.0, 2.0, 5.0)
 _NOT_YET: Final[tuple[type[Exception], ...]] = (*DATABASE_ERRORS, JournalUnavailableError)
 #: Seconds to wait for a queue's consumer before saying how many there are.
 _PATIENCE: Final = 10.0
-#: Calls that run at once to one gateway.
-GATEWAY_PLACES: Final = 64
 
 
 class Worker:
@@ -68,6 +68,7 @@ class Worker:
         self._publisher = Publisher()
         self._consumers: list[QueueConsumer] = []
         self._session = 0
+        self._bulkheads: Mapping[str, Bulkhead] = {}
 
     def stop(self) -> None:
         """Ask for a clean end; asked twice, the process ends at once."""
@@ -110,24 +111,34 @@ class Worker:
         settings, registry = self._settings, self._registry
         actions = list(registry.services)
         limits = Limits(
-            per_gateway=GATEWAY_PLACES,
             max_body=settings.broker.max_body,
             require_message_id=settings.broker.require_message_id,
             stacktrace=settings.pipeline.error_stacktrace,
         )
+        self._bulkheads = make_bulkheads(registry, limits, self._observer)
+        bulkheads = {
+            action: self._bulkheads[service.gateway]
+            for action, service in registry.services.items()
+            if service.gateway in self._bulkheads
+        }
         addressing = Addressing(self._names, actions)
         relay = Relay(self._journal, self._publisher)
         runner = Runner(
             journal=self._journal,
             registry=registry,
-            caller=Caller(self._journal, registry, limits),
+            caller=Caller(self._journal, registry, self._bulkheads),
             addressing=addressing,
             relay=relay,
             schemas=Schemas({service.schema for service in registry.services.values() if service.schema}),
             observer=self._observer,
             limits=limits,
         )
-        dispatcher = Dispatcher(runner, most=limits.in_flight)
+        dispatcher = Dispatcher(
+            runner,
+            most=limits.in_flight,
+            queues={self._names.command(action): bulkhead.gateway for action, bulkhead in bulkheads.items()},
+            bulkheads=self._bulkheads.values(),
+        )
         intake = CommandIntake(self._journal, dispatcher, addressing, registry, limits)
         answers = AnswerIntake(self._journal, dispatcher, addressing, relay, self._observer)
         recovery = Recovery(
@@ -136,13 +147,14 @@ class Worker:
             relay,
             actions,
             returned=self._names.returned,
+            bulkheads=bulkheads,
             dedupe_days=settings.pipeline.dedupe_days,
         )
         queues = [*(self._names.command(action) for action in actions), self._names.returned]
         self._consumers = [QueueConsumer(queue, intake, prefetch=settings.broker.prefetch) for queue in queues]
         async with (
             _kept(self._journal.run()),
-            serve_health(settings.health.host, settings.health.port, self.parts),
+            serve_health(settings.health.host, settings.health.port, self.parts, self.away),
             asyncio.TaskGroup() as group,
         ):
             outgoing = [
@@ -186,6 +198,10 @@ class Worker:
             **{f"queue {consumer.queue}": consumer.consuming.is_set() for consumer in self._consumers},
             "running": not self._stopping.is_set(),
         }
+
+    def away(self) -> Sequence[str]:
+        """Name the gateways and signings whose breakers are open: their commands wait, the worker is ready."""
+        return [name for bulkhead in self._bulkheads.values() for name in bulkhead.away]
 
     def _link(self, name: str, gate: asyncio.Event | None = None) -> Link:
         return Link(self._address, name, expected=(JournalUnavailableError,), gate=gate)

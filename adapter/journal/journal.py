@@ -132,13 +132,22 @@ class Journal:
                     self._reader = None
                 raise JournalUnavailableError(type(error).__name__) from None
 
-    async def claim_orphan(self, actions: Sequence[str], returned: str = "") -> Exchange | None:
-        """Take over one running row of a dead owner (counts a crash attempt), or one that was handed back.
+    async def next_orphan(self, actions: Sequence[str], returned: str = "") -> bool | None:
+        """Tell whether the row that :meth:`claim_orphan` would take is suspected of a crash, ``None`` without one."""
+        rows = await self._fetch("next_orphan", list(actions), returned)
+        return rows[0]["suspect"] if rows else None
 
-        ``returned`` is the dead-letter queue.
+    async def claim_orphan(self, actions: Sequence[str], returned: str = "", *, blame: bool = True) -> Exchange | None:
+        """Take over one running row of a dead owner, or one that was handed back.
+
+        ``returned`` is the dead-letter queue. ``blame`` counts a crash attempt for a row that will run alone.
         """
-        rows = await self._fetch("claim_orphan", self.worker, list(actions), returned)
+        rows = await self._fetch("claim_orphan", self.worker, list(actions), returned, blame)
         return read_exchange(rows[0]) if rows else None
+
+    async def absolve(self, exchange_id: UUID) -> None:
+        """Take back the crash attempt that :meth:`claim_orphan` counted: the row does not run alone any more."""
+        await self._fetch("absolve", exchange_id, self.worker)
 
     async def claim_lost(self, running: Sequence[UUID], limit: int) -> list[Exchange]:
         """Return rows that are ours by owner but that nobody runs."""

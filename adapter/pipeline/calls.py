@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import orjson
 import structlog
@@ -17,46 +16,76 @@ from adapter.journal.operations import Submit, Wait
 from adapter.journal.records import ProofRow
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from uuid import UUID
 
     from adapter.errors import AdapterError
     from adapter.exchange import Call, Gateway, Sent
     from adapter.journal.journal import Journal
     from adapter.journal.records import Exchange
+    from adapter.pipeline.breaker import Breaker
+    from adapter.pipeline.bulkhead import Bulkhead
     from adapter.pipeline.envelope import Envelope
-    from adapter.pipeline.ports import Limits, Registry
+    from adapter.pipeline.ports import Registry
     from adapter.pipeline.runner import Runner
 
 log = structlog.get_logger(__name__)
 
+#: Shortest pause in seconds of an exchange that a breaker has put off.
+_SOON: Final = 0.5
+
 
 class Caller:
-    """Makes calls for exchanges; a place per gateway bounds how many run at once (bulkhead)."""
+    """Makes calls for exchanges, each inside its gateway's bulkhead."""
 
-    def __init__(self, journal: Journal, registry: Registry, limits: Limits) -> None:
-        """``limits.per_gateway`` calls run at once to one gateway."""
+    def __init__(self, journal: Journal, registry: Registry, bulkheads: Mapping[str, Bulkhead]) -> None:
+        """``bulkheads`` has one for every gateway, by its name."""
         self._journal = journal
         self._registry = registry
-        self._places = {name: asyncio.Semaphore(limits.per_gateway) for name in registry.gateways}
+        self._bulkheads = bulkheads
 
     async def first(self, runner: Runner, exchange: Exchange, envelope: Envelope, call: Call) -> None:
         """Prepare and make a call that no one has made yet."""
         gateway = self._registry.gateways[call.gateway]
-        async with self._places[call.gateway]:
-            try:
-                prepared = await gateway.prepare(call)
-            except SignerError as error:
-                if not error.retryable:
-                    raise
-                await runner.retry(exchange, error, proof=_retry_proof(exchange, error, sent=False))
-                return
-            if envelope.dry_run:
-                await runner.reply(exchange, _dry_run(prepared))
-                return
-            result = await self._send(runner, exchange, envelope, gateway, prepared, earlier=0)
-        # The place is given back before the journal is told: it bounds calls, not commits.
-        if result is not None:
-            await self._judge(runner, exchange, gateway.repeat_rules[prepared.operation], result, earlier=0)
+        bulkhead = self._bulkheads[call.gateway]
+        if bulkhead.calls.refuses and not envelope.dry_run:
+            await _put_off(runner, exchange, bulkhead.calls)
+            return
+        prepared = await self._prepare(runner, exchange, gateway, bulkhead, call)
+        if prepared is None:
+            return
+        if envelope.dry_run:
+            await runner.reply(exchange, _dry_run(prepared))
+            return
+        await self._make(runner, exchange, envelope, gateway, prepared, earlier=0)
+
+    async def _prepare(
+        self, runner: Runner, exchange: Exchange, gateway: Gateway, bulkhead: Bulkhead, call: Call
+    ) -> Prepared | None:
+        """Have the request built and signed; ``None`` when signing is away and the exchange was put off."""
+        breaker = bulkhead.signing
+        if not breaker.admit():
+            await _put_off(runner, exchange, breaker)
+            return None
+        probe = not breaker.closed
+        bulkhead.preparing += 1
+        try:
+            prepared = await gateway.prepare(call)
+        except SignerError as error:
+            if not error.retryable:
+                breaker.succeeded()
+                raise
+            breaker.failed(error, probe=probe)
+            failure = error
+        else:
+            breaker.succeeded()
+            return prepared
+        finally:
+            bulkhead.preparing -= 1
+            if probe:
+                breaker.release()
+        await runner.retry(exchange, failure, proof=_retry_proof(exchange, failure, sent=False))
+        return None
 
     async def repeat(self, runner: Runner, exchange: Exchange, envelope: Envelope) -> None:
         """Go on with a call whose earlier attempt has no known end, by the operation's repeat rule."""
@@ -70,13 +99,13 @@ class Caller:
         if gateway.id_lifetime is not None and datetime.now(UTC) - minted >= gateway.id_lifetime:
             await self._outlived(runner, exchange, taken=taken)
             return
+        breaker = self._bulkheads[gateway.name].calls
+        if breaker.refuses:
+            await _put_off(runner, exchange, breaker)
+            return
         request = (await self._journal.proofs(exchange.id, "request"))[-1]
         prepared = Prepared(exchange.operation or "", exchange.gateway_id or "", bytes(request["data"] or b""), minted)
-        earlier = exchange.attempts
-        async with self._places[gateway.name]:
-            result = await self._send(runner, exchange, envelope, gateway, prepared, earlier=earlier)
-        if result is not None:
-            await self._judge(runner, exchange, rule, result, earlier=earlier)
+        await self._make(runner, exchange, envelope, gateway, prepared, earlier=exchange.attempts)
 
     async def _may_be_taken(self, exchange: Exchange) -> bool:
         """Tell whether any attempt under the present id may have reached the gateway."""
@@ -93,6 +122,41 @@ class Caller:
             return
         exchange.gateway_id = None
         await runner.run(exchange)
+
+    async def _make(  # noqa: PLR0913 — the parts of one attempt
+        self,
+        runner: Runner,
+        exchange: Exchange,
+        envelope: Envelope,
+        gateway: Gateway,
+        prepared: Prepared,
+        *,
+        earlier: int,
+    ) -> None:
+        """Take a place, make the call unless the breaker has opened meanwhile, and judge what came of it.
+
+        The place is taken before the intent is journaled: a row in ``submitting`` never waits for one, because after
+        a crash it would look like a call that may have left. It is given back before the outcome is journaled.
+        """
+        bulkhead = self._bulkheads[gateway.name]
+        breaker = bulkhead.calls
+        result, probe = None, False
+        bulkhead.calling += 1
+        try:
+            async with bulkhead.places:
+                admitted = breaker.admit()
+                probe = admitted and not breaker.closed
+                if admitted:
+                    result = await self._send(runner, exchange, envelope, gateway, prepared, earlier=earlier)
+                    _report(breaker, result, probe=probe)
+        finally:
+            bulkhead.calling -= 1
+            if probe:
+                breaker.release()
+        if not admitted:
+            await _put_off(runner, exchange, breaker)
+        elif result is not None:
+            await self._judge(runner, exchange, gateway.repeat_rules[prepared.operation], result, earlier=earlier)
 
     async def _send(  # noqa: PLR0913 — the parts of one attempt
         self,
@@ -155,6 +219,27 @@ class Caller:
             case Unanswered():
                 proof = _retry_proof(exchange, result.error, sent=True, raw=result.raw)
                 await runner.retry(exchange, result.error, proof=proof)
+
+
+async def _put_off(runner: Runner, exchange: Exchange, breaker: Breaker) -> None:
+    """Back off durably until the breaker's next probe: no call is made, whatever the repeat rule."""
+    error = breaker.cause or KnownError(Code.GATEWAY_UNAVAILABLE)
+    # An attempt that a crash interrupted may have got through: the next one has to know.
+    proof = _retry_proof(exchange, error, sent=exchange.state is State.SUBMITTING)
+    await runner.retry(exchange, error, after=max(breaker.wait, _SOON), proof=proof)
+
+
+def _report(breaker: Breaker, result: Sent | None, *, probe: bool) -> None:
+    """Tell the breaker what a call says of the gateway: a considered answer is a sign of life, a refusal too."""
+    match result:
+        case None:
+            pass
+        case Unanswered():
+            breaker.failed(result.error, probe=probe)
+        case TryLater() if not result.raw or result.error.code == Code.GATEWAY_UNAVAILABLE.wire:
+            breaker.failed(result.error, probe=probe)
+        case _:
+            breaker.succeeded()
 
 
 def _request_proof(exchange_id: UUID, prepared: Prepared) -> ProofRow:

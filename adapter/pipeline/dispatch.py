@@ -1,20 +1,23 @@
-"""Running exchanges: one task each, bounded in number, every task owned."""
+"""Running exchanges: one task each, bounded in number for each gateway, every task owned."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from contextlib import asynccontextmanager
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from adapter.log import bind_exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
     from uuid import UUID
 
     from adapter.exchange import Answer
     from adapter.journal.records import Exchange
+    from adapter.pipeline.bulkhead import Bulkhead
     from adapter.pipeline.runner import Runner
 
     Work = Callable[[], Coroutine[Any, Any, None]]
@@ -22,26 +25,97 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
+#: Running exchanges from queues of no gateway: what the broker returned is mostly answered without a call.
+_OTHERS: Final = 100
+#: Seconds between two looks at who is still at work.
+_LOOK: Final = 0.01
+
+
+class _Room:
+    """What may run at once of the queues that share one gateway."""
+
+    __slots__ = ("free", "most", "running")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.running = 0
+        self.free = asyncio.Event()
+        self.free.set()
+
+    def enter(self) -> None:
+        self.running += 1
+        if self.running >= self.most:
+            self.free.clear()
+
+    def leave(self) -> None:
+        self.running -= 1
+        if self.running < self.most:
+            self.free.set()
+
+
 class Dispatcher:
     """Starts exchanges and knows which ones are running."""
 
-    def __init__(self, runner: Runner, *, most: int) -> None:
-        """``most`` bounds the running exchanges; past it the intake stops and the backlog stays in the broker."""
+    def __init__(
+        self,
+        runner: Runner,
+        *,
+        most: int,
+        queues: Mapping[str, str] | None = None,
+        bulkheads: Collection[Bulkhead] = (),
+    ) -> None:
+        """``most`` bounds the running exchanges, in equal shares for the gateways that ``queues`` names by queue.
+
+        Past its share the intake of a gateway's queues stops: its backlog stays in the broker, others go on.
+        ``bulkheads`` tell who only waits for the outside world.
+        """
         self._runner = runner
-        self._most = most
+        gateways = set((queues or {}).values())
+        rooms = {gateway: _Room(most // len(gateways)) for gateway in gateways}
+        self._rooms = {queue: rooms[gateway] for queue, gateway in (queues or {}).items()}
+        self._others = _Room(_OTHERS if gateways else most)
+        self._bulkheads = bulkheads
         self._running: dict[UUID, asyncio.Task[Any]] = {}
         self._next: dict[UUID, tuple[Exchange, Work]] = {}
-        self._room = asyncio.Event()
-        self._room.set()
+        self._open = asyncio.Event()
+        self._open.set()
+        self._lone: UUID | None = None
+        self._held = 0
 
     @property
     def running(self) -> list[UUID]:
         """Ids of the exchanges that run here now."""
         return list(self._running)
 
-    async def has_room(self) -> None:
-        """Wait until another batch may come in."""
-        await self._room.wait()
+    async def has_room(self, queue: str) -> None:
+        """Wait until another batch of a queue may come in."""
+        await self._rooms.get(queue, self._others).free.wait()
+        await self._open.wait()
+
+    @asynccontextmanager
+    async def alone(self, patience: float) -> AsyncIterator[bool]:
+        """Hold every start back for the length of a block, but :meth:`run_alone`; nothing that runs is stopped.
+
+        Yields whether everything else has ended within ``patience`` seconds, but for those that wait for a gateway.
+        Those that still wait for a signature by then do not count either.
+        """
+        self._open.clear()
+        try:
+            until = monotonic() + patience
+            while self._at_work() and monotonic() < until:  # noqa: ASYNC110 — a count gives no signal
+                await asyncio.sleep(_LOOK)
+            yield self._at_work() <= sum(bulkhead.preparing for bulkhead in self._bulkheads)
+        finally:
+            self._lone = None
+            self._open.set()
+
+    def _at_work(self) -> int:
+        return len(self._running) - self._held - sum(bulkhead.calling for bulkhead in self._bulkheads)
+
+    def run_alone(self, exchange: Exchange) -> asyncio.Task[Any]:
+        """Start an exchange inside the block of :meth:`alone`."""
+        self._lone = exchange.id
+        return self.start(exchange)
 
     def start(self, exchange: Exchange, answer: Answer | None = None) -> asyncio.Task[Any]:
         """Run an exchange from its state on; ``answer`` is the journaled one where it is still in memory."""
@@ -59,9 +133,9 @@ class Dispatcher:
             return running
         task = asyncio.create_task(self._run(exchange, work))
         self._running[exchange.id] = task
-        if len(self._running) >= self._most:
-            self._room.clear()
-        task.add_done_callback(lambda _: self._ended(exchange.id))
+        room = self._rooms.get(exchange.source, self._others)
+        room.enter()
+        task.add_done_callback(lambda _: self._ended(exchange.id, room))
         return task
 
     async def _run(self, exchange: Exchange, work: Work) -> None:
@@ -72,12 +146,22 @@ class Dispatcher:
             message_id=exchange.gateway_id,
         )
         with names:
+            if not self._open.is_set():
+                await self._hold(exchange.id)
             await work()
 
-    def _ended(self, exchange_id: UUID) -> None:
+    async def _hold(self, exchange_id: UUID) -> None:
+        """Wait while another exchange runs alone."""
+        while not self._open.is_set() and exchange_id != self._lone:
+            self._held += 1
+            try:
+                await self._open.wait()
+            finally:
+                self._held -= 1
+
+    def _ended(self, exchange_id: UUID, room: _Room) -> None:
         task = self._running.pop(exchange_id)
-        if len(self._running) < self._most:
-            self._room.set()
+        room.leave()
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("exchange task failed", error=type(error).__name__, exchange_id=str(exchange_id))
         following = self._next.pop(exchange_id, None)

@@ -72,7 +72,8 @@ class CommandIntake:
 
     async def accept(self, deliveries: Sequence[Delivery]) -> None:
         """Journal the batch and start what is new. Raises JournalUnavailableError: then nothing is acked."""
-        await self._dispatcher.has_room()
+        # A batch comes from one consumer, so from one queue.
+        await self._dispatcher.has_room(deliveries[0].queue)
         takes = [self._read(delivery) for delivery in deliveries]
         reach("decode")
         written = await asyncio.gather(*map(self._journal.submit, takes), return_exceptions=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -32,13 +32,13 @@ class Observer(Protocol):
 class Limits:
     """Bounds of one worker.
 
-    ``in_flight`` running exchanges; ``per_gateway`` calls at once, so that a slow gateway cannot hold every place;
-    ``max_body`` bytes of a command; ``crash_attempts`` rescues of one row before it is parked; ``stacktrace`` whether
-    error replies carry one.
+    ``in_flight`` running exchanges, in equal shares for the gateways, so that a slow one cannot close the intake of the
+    others; ``per_gateway`` calls at once where the registry says nothing else; ``max_body`` bytes of a command;
+    ``crash_attempts`` rescues of one row before it is parked; ``stacktrace`` whether error replies carry one.
     """
 
     in_flight: int = 1000
-    per_gateway: int = 64
+    per_gateway: int = 256
     max_body: int = 2**20
     crash_attempts: int = 3
     require_message_id: bool = False
@@ -47,7 +47,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """The services this worker runs, by action, and the gateways they call, by name."""
+    """The services this worker runs, by action, and the gateways they call, by name.
+
+    ``places`` bounds the calls in flight to a gateway, by its name, where the bound is another than the usual one.
+    """
 
     services: Mapping[str, Service]
     gateways: Mapping[str, Gateway]
+    places: Mapping[str, int] = field(default_factory=dict)

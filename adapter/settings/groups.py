@@ -83,6 +83,7 @@ class Smev:
     node_id: str
     trust: tuple[bytes, ...] = field(repr=False)
     timeout: float
+    calls: int
     poll_min: float
     poll_max: float
     test_message: bool

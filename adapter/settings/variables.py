@@ -88,6 +88,7 @@ VARIABLES: tuple[Variable, ...] = (
     _V("SMEV_TRUST", "smev", "trust", anchors, "Trust anchors of СМЭВ3's signatures: path or PEM text",
        required=True, example="/etc/adapter/smev-trust.pem"),
     _V("SMEV_TIMEOUT", "smev", "timeout", read.seconds(1, 600), "Time for one call of СМЭВ3, seconds", "30"),
+    _V("SMEV_CALLS", "smev", "calls", read.integer(1, 1000), "Requests sent to СМЭВ3 at once by one process", "256"),
     _V("SMEV_POLL_MIN", "smev", "poll_min", read.seconds(0.01, 600), "Shortest pause on an empty queue", "0.2"),
     _V("SMEV_POLL_MAX", "smev", "poll_max", read.seconds(0.01, 3600), "Longest pause on an empty queue", "30"),
     _V("SMEV_TEST_MESSAGE", "smev", "test_message", read.boolean,

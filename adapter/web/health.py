@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 
 @asynccontextmanager
-async def serve_health(host: str, port: int, parts: Callable[[], Mapping[str, bool]]) -> AsyncIterator[None]:
+async def serve_health(
+    host: str, port: int, parts: Callable[[], Mapping[str, bool]], away: Callable[[], Sequence[str]] = tuple
+) -> AsyncIterator[None]:
     """Serve ``/livez`` and ``/readyz`` on host:port; port 0 serves nothing.
 
     ``parts`` tells which parts work now; readiness is all of them (200), else 503 with the failing names.
+    ``away`` names the neighbours that do not answer: readiness shows them and does not depend on them.
     """
     if port == 0:
         yield
@@ -26,7 +29,8 @@ async def serve_health(host: str, port: int, parts: Callable[[], Mapping[str, bo
 
     async def ready(_: web.Request) -> web.Response:
         failing = [name for name, works in parts().items() if not works]
-        return web.json_response({"ready": not failing, "failing": failing}, status=503 if failing else 200)
+        page = {"ready": not failing, "failing": failing, "away": list(away())}
+        return web.json_response(page, status=503 if failing else 200)
 
     app = web.Application()
     app.add_routes([web.get("/livez", live), web.get("/readyz", ready)])

@@ -1,0 +1,51 @@
+"""Bulkheads: what one gateway may take of the worker, so that its troubles stay with its own commands."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from adapter.pipeline.breaker import Breaker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from adapter.pipeline.ports import Limits, Observer, Registry
+
+#: Retries at once of a gateway whose signing service is away: those that are signed already can go on.
+_FEW: Final = 20
+
+
+class Bulkhead:
+    """One gateway's places for calls, and the breakers of the gateway and of the signing that its calls need.
+
+    ``calling`` exchanges hold a place or wait for one, ``preparing`` ones wait for their request to be built and
+    signed: they are idle until the outside world says something.
+    """
+
+    def __init__(self, gateway: str, places: int, observer: Observer) -> None:
+        """``places`` calls are in flight at once; a place is held while the intent is journaled and the call lasts."""
+        self.gateway = gateway
+        self.places = asyncio.Semaphore(places)
+        self.calls = Breaker(gateway, observer)
+        self.signing = Breaker(f"{gateway} signing", observer)
+        self.calling = 0
+        self.preparing = 0
+
+    @property
+    def away(self) -> list[str]:
+        """Names of what is away now: the gateway, its signing, or neither."""
+        return [breaker.name for breaker in (self.calls, self.signing) if not breaker.closed]
+
+    def retries(self, most: int) -> int:
+        """Return how many retries may start now: none while nothing gets through, one to ask whether it is back."""
+        if self.calls.refuses:
+            return 0
+        if not self.calls.closed:
+            return min(most, 1)
+        return most if self.signing.closed else min(most, _FEW)
+
+
+def make_bulkheads(registry: Registry, limits: Limits, observer: Observer) -> Mapping[str, Bulkhead]:
+    """Return a bulkhead for every gateway, by its name."""
+    return {name: Bulkhead(name, registry.places.get(name, limits.per_gateway), observer) for name in registry.gateways}
