@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from adapter.journal.operations import Operation
-from adapter.journal.records import Exchange, OutboxRow, ProofRow, read_exchange
-from adapter.journal.statements import sql
+from adapter.journal.records import Exchange, ProofRow, read_exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from uuid import UUID
 
     import asyncpg
+
+    from adapter.journal.commit import Arrays
 
 
 class EvidenceAs(Enum):
@@ -27,6 +28,8 @@ class EvidenceAs(Enum):
     """Journaled before: only its confirmation was lost."""
     ORPHAN = "orphan"
     """Refers to nothing we sent."""
+    AGAIN = "again"
+    """Not written: the number of its event was given away meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,8 @@ class EvidenceTaken:
 class Evidence(Operation[EvidenceTaken]):
     """Journal a gateway's message about ``gateway_id``. ``key`` is the message's identity.
 
-    ``announce`` makes, and counts in the exchange, the event that tells of news: it is committed with the message, so
-    that neither is without the other.
+    The event that tells of news goes with it as an outbox row: neither is committed without the other. ``sequence`` is
+    the count of messages of the exchange that the event was numbered after, ``None`` when there is no event.
     """
 
     gateway: str
@@ -53,73 +56,24 @@ class Evidence(Operation[EvidenceTaken]):
     owner: UUID
     final: bool
     orphan_id: UUID
-    announce: Callable[[Exchange], OutboxRow] | None = None
-    rank: ClassVar[int] = 3
+    sequence: int | None = None
 
     @property
     def weight(self) -> int:
         """Bytes of the message."""
         return len(self.record.data or b"") + len(self.record.content or b"")
 
-    @classmethod
-    async def apply(cls, connection: asyncpg.Connection, batch: Sequence[Evidence]) -> list[EvidenceTaken]:
-        """Match all at once: the first final message about an exchange answers it, what follows is news of it."""
-        known = await _match(connection, [evidence for evidence in batch if evidence.final])
-        answered = set(known)
-        for row in await _find(connection, [evidence for evidence in batch if evidence.about not in known]):
-            known[(row["gateway"], row["gateway_id"])] = read_exchange(row)
-        ids = [known[one.about].id if one.about in known else one.orphan_id for one in batch]
-        fresh = await connection.fetch(
-            sql("take_keys"), [one.key for one in batch], ids, [one.raw_sha256 for one in batch]
+    def put(self, arrays: Arrays, op: int) -> None:
+        """Match it: the first final message about an exchange answers it, what follows is news of it."""
+        fact = self.record
+        arrays.evidence.append(
+            (
+                *(op, self.gateway, self.gateway_id, self.key, self.raw_sha256, self.owner, self.final, self.sequence),
+                *(self.orphan_id, fact.kind, fact.message_id, fact.data, fact.content, fact.meta),
+            )
         )
-        unseen = {row["key"] for row in fresh}
-        results = []
-        told = []
-        for evidence, exchange_id in zip(batch, ids, strict=True):
-            evidence.proof = evidence.outbox = ()
-            matched = evidence.final and evidence.about in answered
-            if not matched and evidence.key not in unseen:
-                results.append(EvidenceTaken(EvidenceAs.REPEAT, known.get(evidence.about)))
-                continue
-            unseen.discard(evidence.key)
-            answered.discard(evidence.about)
-            evidence.proof = (ProofRow(exchange_id, *_record_tail(evidence.record)),)
-            kind = EvidenceAs.MATCHED if matched else EvidenceAs.NEWS
-            exchange = known.get(evidence.about)
-            if exchange and not matched and evidence.announce:
-                evidence.outbox = (evidence.announce(exchange),)
-                told.append(exchange.id)
-            results.append(EvidenceTaken(kind if exchange else EvidenceAs.ORPHAN, exchange))
-        if told:
-            await connection.execute(sql("count_events"), told, [1] * len(told))
-        return results
 
-    @property
-    def about(self) -> tuple[str, str]:
-        """The request it refers to."""
-        return self.gateway, self.gateway_id
-
-
-async def _match(connection: asyncpg.Connection, finals: Sequence[Evidence]) -> dict[tuple[str, str], Exchange]:
-    """Move the exchanges that wait for these messages to ``answered``; return them by request."""
-    if not finals:
-        return {}
-    rows = await connection.fetch(
-        sql("evidence"),
-        [evidence.gateway for evidence in finals],
-        [evidence.gateway_id for evidence in finals],
-        [evidence.owner for evidence in finals],
-    )
-    return {(row["gateway"], row["gateway_id"]): read_exchange(row) for row in rows}
-
-
-async def _find(connection: asyncpg.Connection, others: Sequence[Evidence]) -> list[asyncpg.Record]:
-    """Return the exchanges that these messages are about, in whatever state."""
-    if not others:
-        return []
-    gateways, ids = [evidence.gateway for evidence in others], [evidence.gateway_id for evidence in others]
-    return list(await connection.fetch(sql("find_by_gateway_id"), gateways, ids))
-
-
-def _record_tail(record: ProofRow) -> tuple[str, str | None, bytes | None, bytes | None, bytes | None]:
-    return record.kind, record.message_id, record.data, record.content, record.meta
+    def result(self, *, applied: bool, verdicts: Sequence[asyncpg.Record]) -> EvidenceTaken:  # noqa: ARG002 — verdicts say all
+        """Return what it turned out to be, and the exchange in its new state."""
+        command = verdicts[0]["command"]
+        return EvidenceTaken(EvidenceAs(verdicts[0]["kind"]), None if command is None else read_exchange(command))

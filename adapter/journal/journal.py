@@ -177,6 +177,11 @@ class Journal:
         rows = await self._fetch("load_exchange", exchange_id)
         return read_exchange(rows[0]) if rows else None
 
+    async def about(self, gateway: str, gateway_id: str) -> Exchange | None:
+        """Return the exchange whose request a gateway knows by this id."""
+        rows = await self._fetch("find_by_gateway_id", gateway, gateway_id)
+        return read_exchange(rows[0]) if rows else None
+
     async def proofs(self, exchange_id: UUID, *kinds: str) -> list[asyncpg.Record]:
         """Return the proof rows of these kinds, oldest first: at, kind, message_id, data, content, meta."""
         return await self._fetch("load_proof", exchange_id, list(kinds))

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import asyncpg
 import structlog
 
-from adapter.journal.operations import Operation, write_beside
+from adapter.journal.commit import commit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from uuid import UUID
+
+    from adapter.journal.operations import Operation
 
 log = structlog.get_logger(__name__)
 
@@ -174,29 +175,10 @@ class Writer:
         """Apply all; a transaction that another worker's stood in the way of (SQLSTATE class 40) is made again."""
         for _ in range(_TRIES - 1):
             try:
-                return await self._apply(connection, operations)
+                return await commit(connection, self._owner, operations)
             except asyncpg.TransactionRollbackError as error:
                 log.info("journal makes a transaction again", error=type(error).__name__)
-        return await self._apply(connection, operations)
-
-    async def _apply(self, connection: asyncpg.Connection, operations: Sequence[Operation[Any]]) -> list[Any]:
-        """Apply all in one transaction, kind by kind; return results in the order asked."""
-        kinds: dict[type[Operation[Any]], list[int]] = defaultdict(list)
-        for index, operation in enumerate(operations):
-            kinds[type(operation)].append(index)
-        results: list[Any] = [None] * len(operations)
-        async with connection.transaction():
-            for kind in sorted(kinds, key=lambda kind: kind.rank):
-                indexes = kinds[kind]
-                for index, result in zip(
-                    indexes, await kind.apply(connection, [operations[index] for index in indexes]), strict=True
-                ):
-                    results[index] = result
-            applied = [
-                operation for operation, result in zip(operations, results, strict=True) if operation.applied(result)
-            ]
-            await write_beside(connection, self._owner, applied)
-        return results
+        return await commit(connection, self._owner, operations)
 
     def _fail_waiting(self) -> None:
         batch, self._waiting = self._waiting, []

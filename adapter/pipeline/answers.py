@@ -47,19 +47,11 @@ class AnswerIntake:
 
     async def take(self, answer: Answer) -> bool:
         """Journal an answer; true when its source may confirm it. Raises JournalUnavailableError: do not confirm."""
-        event = answer.event
-        evidence = Evidence(
-            answer.source,
-            answer.reference,
-            hashlib.sha256(f"{answer.source}\0{answer.key}".encode()).digest(),
-            hashlib.sha256(answer.raw).digest(),
-            _record(answer),
-            self._journal.worker,
-            answer.kind in _FINAL,
-            new_exchange_id(),
-            announce=None if event is None else lambda exchange: self._addressing.event(exchange, event),
-        )
+        evidence = await self._evidence(answer)
         taken = await self._journal.write(evidence)
+        while taken.kind is EvidenceAs.AGAIN:
+            evidence = await self._evidence(answer)
+            taken = await self._journal.write(evidence)
         reach("answer")
         self._observer.count(f"answers-{taken.kind.value}")
         exchange = taken.exchange
@@ -69,9 +61,27 @@ class AnswerIntake:
         log.info("answer journaled", kind=answer.kind, verdict=taken.kind.value, exchange_id=str(exchange.id))
         if taken.kind is EvidenceAs.MATCHED:
             self._dispatcher.start(exchange, answer)
-        else:
+        elif taken.kind is EvidenceAs.NEWS:
             self._relay.offer(evidence.outbox)
         return True
+
+    async def _evidence(self, answer: Answer) -> Evidence:
+        """Return what is journaled of an answer, with the event that it publishes numbered for its exchange."""
+        evidence = Evidence(
+            answer.source,
+            answer.reference,
+            hashlib.sha256(f"{answer.source}\0{answer.key}".encode()).digest(),
+            hashlib.sha256(answer.raw).digest(),
+            _record(answer),
+            self._journal.worker,
+            answer.kind in _FINAL,
+            new_exchange_id(),
+        )
+        exchange = await self._journal.about(answer.source, answer.reference) if answer.event else None
+        if exchange is not None and answer.event is not None:
+            evidence.sequence = exchange.events + exchange.replies
+            evidence.outbox = (self._addressing.event(exchange, answer.event),)
+        return evidence
 
 
 def _record(answer: Answer) -> ProofRow:

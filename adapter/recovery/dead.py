@@ -16,7 +16,8 @@ import orjson
 from adapter.broker.topology import Names
 from adapter.errors import Code
 from adapter.exchange import State
-from adapter.journal.operations import Note, write_beside
+from adapter.journal.commit import commit
+from adapter.journal.operations import Note
 from adapter.journal.records import Exchange, ProofRow, read_exchange
 from adapter.journal.statements import sql
 from adapter.pipeline.envelope import read_envelope
@@ -146,7 +147,7 @@ async def replay_command(
             # What a crash in the middle of a call leaves unsaid is said here: the repeat rule asks for it.
             lost = {"code": Code.DEAD.wire, "attempt": exchange.attempts, "sent": True, "state": made.state}
             proof.append(ProofRow(exchange_id, "retry", exchange.gateway_id, meta=orjson.dumps(lost)))
-        await write_beside(connection, exchange_id, [Note(proof=proof)])
+        await commit(connection, exchange_id, [Note(proof=proof)])
     return made
 
 
@@ -161,7 +162,7 @@ async def drop_command(connection: asyncpg.Connection, exchange_id: UUID, operat
         if await dropped(connection, exchange_id):
             raise RecoveryError("was dropped before")
         meta = operator.meta(what="command", state=State.DEAD, code=row["outcome_code"])
-        await write_beside(connection, exchange_id, [Note(proof=[ProofRow(exchange_id, "dropped", meta=meta)])])
+        await commit(connection, exchange_id, [Note(proof=[ProofRow(exchange_id, "dropped", meta=meta)])])
 
 
 async def dropped(connection: asyncpg.Connection, exchange_id: UUID) -> bool:
@@ -173,7 +174,7 @@ async def dropped(connection: asyncpg.Connection, exchange_id: UUID) -> bool:
 async def note_revealed(connection: asyncpg.Connection, exchange_id: UUID, operator: Operator, what: str) -> None:
     """Journal that somebody is about to see contents, before they do."""
     proof = ProofRow(exchange_id, "revealed", meta=operator.meta(what=what))
-    await write_beside(connection, exchange_id, [Note(proof=[proof])])
+    await commit(connection, exchange_id, [Note(proof=[proof])])
 
 
 async def living_workers(connection: asyncpg.Connection) -> int:

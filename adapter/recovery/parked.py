@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from adapter.broker.connection import BROKER_ERRORS, BrokerAddress, connect
 from adapter.broker.publisher import Message, Publisher, Sent
-from adapter.journal.operations import Mark, Note, write_beside
+from adapter.journal.commit import commit
+from adapter.journal.operations import Mark, Note
 from adapter.journal.records import ProofRow, read_outbox
 from adapter.journal.statements import sql
 from adapter.recovery.arguments import printable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
+    from adapter.journal.operations import Operation
     from adapter.recovery.arguments import Filter
     from adapter.recovery.environment import Operator
 
@@ -107,10 +109,10 @@ async def replay_message(
         if sent is Sent.CONFIRMED:
             meta = operator.meta(what=message.kind)
             proof = ProofRow(message.exchange_id, "replayed", parked.message_id, meta=meta)
-            await Mark.apply(connection, [Mark(parked, "sent")])
-            await write_beside(connection, message.exchange_id, [Note(proof=[proof])])
+            marks: list[Operation[Any]] = [Mark(parked, "sent"), Note(proof=[proof])]
         else:
-            await Mark.apply(connection, [Mark(parked, "parked", reason=sent.value, delay=_NEXT)])
+            marks = [Mark(parked, "parked", reason=sent.value, delay=_NEXT)]
+        await commit(connection, message.exchange_id, marks)
     if sent is not Sent.CONFIRMED:
         raise RecoveryError(_REASONS[sent].format(queue=printable(message.routing_key)))
 

@@ -11,7 +11,8 @@ import orjson
 from adapter.broker.topology import RETURNED, Names
 from adapter.errors import Code, KnownError
 from adapter.exchange import State
-from adapter.journal.operations import Finish, Note, write_beside
+from adapter.journal.commit import commit
+from adapter.journal.operations import Finish, Note
 from adapter.journal.records import Exchange, ProofRow, read_exchange
 from adapter.journal.statements import sql
 from adapter.pipeline.envelope import Addressing
@@ -40,7 +41,7 @@ async def resolve_sent(connection: asyncpg.Connection, exchange_id: UUID, operat
         await _lock(connection, exchange_id)
         await connection.fetch(sql("resolve_sent"), exchange_id, FOR_EVER)
         meta = operator.meta(what="sent", **{"from": State.UNCERTAIN}, state=State.WAITING)
-        await write_beside(connection, exchange_id, [Note(proof=[ProofRow(exchange_id, "resolved", meta=meta)])])
+        await commit(connection, exchange_id, [Note(proof=[ProofRow(exchange_id, "resolved", meta=meta)])])
 
 
 async def resolve_not_sent(
@@ -67,10 +68,8 @@ async def resolve_not_sent(
             outbox=(reply,),
             proof=(ProofRow(exchange_id, "resolved", meta=meta),),
         )
-        (done,) = await Finish.apply(connection, [finish])
-        if done.applied:
-            # An owner that no lease has ever named: the first worker that looks publishes it.
-            await write_beside(connection, uuid4(), [finish])
+        # An owner that no lease has ever named: the first worker that looks publishes the reply.
+        await commit(connection, uuid4(), [finish])
 
 
 async def _lock(connection: asyncpg.Connection, exchange_id: UUID) -> Exchange:

@@ -119,12 +119,14 @@ async def test_lost_rows_are_found_without_reading_the_whole_journal(
     journal: Journal, look: asyncpg.Connection
 ) -> None:
     await look.execute(
-        "insert into exchanges (id, action, source, state, deadline, body_sha256, body_size, properties, fingerprint)"
-        " select gen_random_uuid(), 'a', 'a', 'waiting', now(), 's', 1, 'p', 'f' from generate_series(1, 5000)"
+        "with rows as (insert into incoming (id, body_sha256, body_size, properties)"
+        " select gen_random_uuid(), 's', 1, 'p' from generate_series(1, 5000) returning id)"
+        " insert into exchanges (id, action, source, state, deadline, fingerprint)"
+        " select id, 'a', 'a', 'waiting', now(), 'f' from rows"
     )
-    await look.execute("analyze exchanges")
+    await look.execute("analyze exchanges, incoming")
     await journal.claim_lost([], 10)
     plan = await look.fetch(
         f"explain {sql('claim_lost')}".replace("$1", f"'{journal.worker}'").replace("$2", "'{}'").replace("$3", "10")
     )
-    assert "Seq Scan on exchanges" not in "\n".join(row[0] for row in plan)
+    assert "Seq Scan" not in "\n".join(row[0] for row in plan)

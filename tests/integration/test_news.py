@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 from uuid import uuid4
 
 import orjson
@@ -11,20 +12,15 @@ import pytest
 
 from adapter.broker.codec import read_properties
 from adapter.broker.topology import Names
-from adapter.exchange import Event
-from adapter.pipeline.answers import read_answer
+from adapter.exchange import Answer, AnswerKind, Event
+from adapter.pipeline.answers import AnswerIntake, read_answer
 from adapter.pipeline.envelope import Addressing
-from tests.integration.rows import evidence, submit, take
+from tests.integration.rows import submit, take
 
 if TYPE_CHECKING:
     import asyncpg
 
     from adapter.journal.journal import Journal
-    from adapter.journal.records import Exchange, OutboxRow
-
-
-def status(exchange: Exchange) -> OutboxRow:
-    return Addressing(Names(), ["echo"]).event(exchange, Event("gw.status", {}))
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["one commit", "two commits"])
@@ -36,18 +32,18 @@ async def test_a_status_and_its_event_are_one_fact_and_every_event_has_its_own_n
     row = take(journal)
     await journal.write(row)
     await journal.write(submit(journal, row.exchange.id))
-    news = [evidence(journal, "g-1", key, final=False) for key in (b"a", b"b", b"a")]
-    for one in news:
-        one.announce = status
+    intake = AnswerIntake(journal, Mock(), Addressing(Names(), ["echo"]), Mock(), Mock())
+    event = Event("gw.status", {})
+    news = [Answer("gw", key, "g-1", AnswerKind.STATUS, b"raw", event=event) for key in ("a", "b", "a")]
     if together:
-        await asyncio.gather(*(journal.write(one) for one in news))
+        assert all(await asyncio.gather(*map(intake.take, news)))
     else:
         for one in news:
-            await journal.write(one)
+            assert await intake.take(one)
     sections = await look.fetch("select properties from outbox order by created_at")
     assert [read_properties(found["properties"]).headers[b"x-adapter-seq"] for found in sections] == [1, 2]
     assert await look.fetchval("select events from exchanges where id = $1", row.exchange.id) == 2
-    assert news[-1].outbox == ()
+    assert await look.fetchval("select count(*) from proof where kind = 'status'") == 2
 
 
 def test_the_answer_of_an_earlier_call_is_never_read_for_a_later_one(journal: Journal) -> None:

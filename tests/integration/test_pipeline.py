@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 async def state_of(house: House, message_id: str) -> str:
-    return await house.database.fetchval("select state from exchanges where message_id = $1", message_id)
+    return await house.database.fetchval("select state from commands where message_id = $1", message_id)
 
 
 async def until_state(house: House, message_id: str, state: str) -> None:
-    await house.eventually("select state = $2 from exchanges where message_id = $1", message_id, state)
+    await house.eventually("select state = $2 from commands where message_id = $1", message_id, state)
 
 
 async def test_a_command_answered_by_its_service_comes_back_with_its_correlation_id(house: House) -> None:
@@ -277,7 +277,7 @@ async def test_a_body_over_the_limit_is_answered_and_only_its_digest_is_kept(hou
     reply = await house.upstream.ask("echo", b'"' + b"x" * 200_000 + b'"', message_id="m-19")
     assert reply["error"]["error_code"] == "ADAPTER-INVALID-COMMAND"
     assert reply["error"]["fields"][0]["path"] == "body"
-    row = await house.database.fetchrow("select body, body_size from exchanges where message_id = 'm-19'")
+    row = await house.database.fetchrow("select body, body_size from commands where message_id = 'm-19'")
     assert (row["body"], row["body_size"]) == (None, 200_002)
 
 

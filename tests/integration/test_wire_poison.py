@@ -158,7 +158,7 @@ async def test_a_forged_history_of_a_returned_command_is_answered_and_harms_nobo
 async def test_a_nul_in_a_property_is_journaled_escaped_and_answered(house: House, raw: RawPublisher) -> None:
     await raw.publish(b"1", properties(reply_to=reply_to(house), message_id=b"a\x00b"))
     assert orjson.loads((await house.upstream.reply()).body) == {"result": 1}
-    assert await house.database.fetchval("select count(*) from exchanges where message_id = 'a\\x00b'") == 1
+    assert await house.database.fetchval("select count(*) from commands where message_id = 'a\\x00b'") == 1
 
 
 async def test_the_broker_keeps_one_connection_through_all_of_it(house: House, raw: RawPublisher) -> None:

@@ -7,7 +7,7 @@ create table workers (
     lease_until timestamptz not null
 );
 
--- One row per thing that came in; the inbox is its state 'received'.
+-- One row per thing that came in; the inbox is its state 'received'. Rewritten at every step, so it is kept small.
 create table exchanges (
     id uuid primary key,
     action text not null,
@@ -15,12 +15,6 @@ create table exchanges (
     state text not null,
     received_at timestamptz not null default now(),
     deadline timestamptz not null,
-    body bytea,                                 -- null when over the limit: digest and size tell what it was
-    body_sha256 bytea not null,
-    body_size bigint not null,
-    properties bytea not null,                  -- the raw AMQP property section
-    correlation text,                           -- for people who search; escaped where it is not UTF-8
-    message_id text,
     fingerprint bytea not null,                 -- queue, properties, body: tells a redelivery from a new publish
     delivery_session text,                      -- channel that delivered it last
     settled boolean not null default false,     -- the broker has processed the ack
@@ -44,13 +38,30 @@ create table exchanges (
 create index exchanges_gateway_id on exchanges (gateway, gateway_id) where gateway_id is not null;
 create index exchanges_open on exchanges (received_at) where state in ('received', 'submitting', 'answered');
 create index exchanges_retrying on exchanges (next_at) where state = 'retrying';
-create index exchanges_deadline on exchanges (deadline)
-    where state in ('received', 'retrying', 'waiting', 'submitting');
+create index exchanges_deadline on exchanges (deadline) where state in ('retrying', 'waiting');
 create index exchanges_claimed on exchanges (owner) where owner is not null and state in ('retrying', 'waiting');
 create index exchanges_unsettled on exchanges (fingerprint) where not settled;
 create index exchanges_repeat_of on exchanges (repeat_of) where repeat_of is not null and state = 'waiting';
-create index exchanges_correlation on exchanges (correlation) where correlation is not null;
-create index exchanges_message_id on exchanges (message_id) where message_id is not null;
+
+-- What came in, as it came: written once, beside the row that every step rewrites.
+create table incoming (
+    id uuid primary key,                        -- of its exchange
+    body bytea,                                 -- null when over the limit: digest and size tell what it was
+    body_sha256 bytea not null,
+    body_size bigint not null,
+    properties bytea not null,                  -- the raw AMQP property section
+    correlation text,                           -- for people who search; escaped where it is not UTF-8
+    message_id text
+);
+create index incoming_correlation on incoming (correlation) where correlation is not null;
+create index incoming_message_id on incoming (message_id) where message_id is not null;
+
+create view commands as
+select
+    e.id, e.action, e.source, e.state, e.received_at, e.deadline, i.body, i.body_sha256, i.body_size, i.properties,
+    i.correlation, i.message_id, e.refusal, e.repeat_of, e.owner, e.attempts, e.crash_attempts, e.next_at, e.gateway,
+    e.operation, e.gateway_id, e.minted_at, e.outcome, e.outcome_code, e.finished_at, e.replies, e.events
+from exchanges e join incoming i on i.id = e.id;
 
 -- Identity of commands (and of gateway messages): small, unpartitioned, kept DEDUPE_DAYS.
 create table command_key (
@@ -59,7 +70,7 @@ create table command_key (
     body_sha256 bytea not null,
     created_at timestamptz not null default now()
 );
-create index command_key_created_at on command_key (created_at);
+create index command_key_created_at on command_key using brin (created_at);
 
 -- Exact bytes sent and received, and every change of state: append-only.
 create table proof (
@@ -109,7 +120,8 @@ do $$
 begin
     alter table proof alter column data set compression lz4;
     alter table proof alter column content set compression lz4;
-    alter table exchanges alter column body set compression lz4;
+    alter table incoming alter column body set compression lz4;
+    alter table exchanges alter column outcome set compression lz4;
     alter table outbox alter column body set compression lz4;
 exception when feature_not_supported or invalid_parameter_value then
     raise notice 'lz4 is not available: bytes are compressed with pglz';

@@ -1,1 +1,1 @@
-select * from exchanges where id = $1
+select * from commands where id = $1

@@ -1,7 +1,7 @@
 -- Dead commands that nobody has dropped: the latest of these facts tells whether one was.
 select e.id, e.action, e.outcome_code as code, e.finished_at as at, e.crash_attempts, e.attempts, e.gateway_id,
     e.body_size as bytes, fact.meta
-from exchanges e
+from commands e
 left join lateral (
     select p.kind, p.meta from proof p
     where p.exchange_id = e.id and p.kind in ('outcome', 'dropped')

@@ -1,1 +1,0 @@
-update exchanges set settled = true where id = any($1::uuid[])
