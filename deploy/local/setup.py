@@ -33,6 +33,8 @@ ENGINE_PACKAGE = "libengine-gost-openssl"
 ENGINE_FILE = "usr/lib/*/engines-3/gost.so"
 PIP_SECONDS = 1200
 
+#: Packages that are published as source alone: pure Python, built on the spot.
+SOURCE_ONLY = ("pyftpdlib",)
 
 def main() -> int:
     """Do what is missing; return 0 when the environment is complete."""
@@ -106,7 +108,8 @@ def _install_packages() -> None:
     with step("Pinned packages, hashes checked") as running:
         running.note = "pip install"
         pip = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-        _run(running, [*pip, "--require-hashes", "--only-binary", ":all:", "-r", str(LOCK)])
+        ready_made = ["--only-binary", ":all:", *(f"--no-binary={name}" for name in SOURCE_ONLY)]
+        _run(running, [*pip, "--require-hashes", *ready_made, "-r", str(LOCK)])
         running.result = (
             f"{len(re.findall('^[a-z].*==', LOCK.read_text(encoding='utf-8'), flags=re.MULTILINE))} from {LOCK.name}"
         )
