@@ -36,6 +36,7 @@ PIP_SECONDS = 1200
 #: Packages that are published as source alone: pure Python, built on the spot.
 SOURCE_ONLY = ("pyftpdlib",)
 
+
 def main() -> int:
     """Do what is missing; return 0 when the environment is complete."""
     try:
