@@ -15,9 +15,9 @@ from lxml import etree
 from adapter.errors import Code, SignerError
 from adapter.signing import gost_cms, wire
 from adapter.signing.certificates import fingerprint
+from adapter.xml.known import KnownTransform
 from adapter.xml.parser import XmlError, parse
 from adapter.xml.signature import signature_facts
-from adapter.xml.transform import smev_transform_element
 
 if TYPE_CHECKING:
     from adapter.xml.signature import Gost
@@ -41,6 +41,7 @@ class ReturnedSignatures:
         """Nothing is known yet."""
         self._gost = gost
         self._frames: dict[_Frame, str] = {}
+        self._known = KnownTransform()
 
     def check_xml(self, xml: bytes, signature: bytes) -> str:
         """Check reference and digest of ``signature`` by the element ``xml``; return its certificate's fingerprint.
@@ -49,18 +50,23 @@ class ReturnedSignatures:
         """
         try:
             reference, digest, certificate = self._facts(signature)
-            element = parse(xml, max_bytes=wire.MAX_CONTENT)
-            identifier = element.get("Id")
+            transformed, identifier = self._transformed(xml)
             if reference != ("" if identifier is None else f"#{identifier}"):
                 raise wrong("подписан другой элемент")
             bits = _DIGEST_BITS.get(len(digest))
             if bits is None:
                 raise wrong("неизвестный размер хэша")
-            if self._gost is not None and self._gost.digest(bits, smev_transform_element(element)) != digest:
+            if self._gost is not None and self._gost.digest(bits, transformed) != digest:
                 raise wrong("подписано другое содержимое")
         except (XmlError, etree.LxmlError):
             raise wrong("подпись не читается") from None
         return certificate
+
+    def _transformed(self, xml: bytes) -> tuple[bytes, str | None]:
+        """Return what the signature is over, empty without an engine, and the Id of its root. Raises XmlError."""
+        if self._gost is None:
+            return b"", parse(xml, max_bytes=wire.MAX_CONTENT).get("Id")
+        return self._known.transform(xml, max_bytes=wire.MAX_CONTENT)
 
     def check_cms(self, data: bytes, signature: bytes) -> str:
         """Check the PKCS#7 ``signature`` over ``data``; return its certificate's fingerprint. Raises SignerError."""
