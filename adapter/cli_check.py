@@ -124,7 +124,7 @@ async def _broker(settings: Settings) -> str:
         absent = await missing(connection, Names(broker.prefix), settings.services.actions)
     login = "certificate" if broker.external else "password"
     queues = f"; to be created at start: {', '.join(absent)}" if absent else "; every queue is there"
-    return f"{broker.host}:{broker.port}, login by {login}, {'TLS' if broker.tls else 'NO TLS'}{queues}"
+    return f"{address.where}, login by {login}, {'TLS' if broker.tls else 'NO TLS'}{queues}"
 
 
 async def _database(settings: Settings) -> str:

@@ -55,7 +55,7 @@ def _send(options: argparse.Namespace) -> int:
         )
         return 1
     except (AMQPError, aio_pika.exceptions.AMQPException, OSError) as error:
-        print(f"cannot talk to {address.host}:{address.port}: {type(error).__name__}", file=sys.stderr)
+        print(f"cannot talk to {address.where}: {type(error).__name__}", file=sys.stderr)
         return 1
     outcome = orjson.loads(reply.body)
     print(reply.body.decode() if options.json else orjson.dumps(outcome, option=orjson.OPT_INDENT_2).decode())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+import structlog
 from aiormq.channel import Channel
 from aiormq.connection import Connection
 from aiormq.exceptions import AMQPError
@@ -16,9 +17,11 @@ from adapter.broker.transport import TolerantTransportFactory
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from adapter.settings import Broker
+
+log = structlog.get_logger(__name__)
 
 __all__ = [
     "BROKER_ERRORS",
@@ -39,7 +42,8 @@ BROKER_ERRORS: tuple[type[Exception], ...] = (AMQPError, OSError, TimeoutError, 
 class BrokerAddress:
     """Where RabbitMQ is and how to log in; ``user`` is ``None`` for login by certificate (SASL EXTERNAL).
 
-    ``context`` is ``None`` for a plain connection. ``heartbeat`` and ``timeout`` are in seconds.
+    ``context`` is ``None`` for a plain connection. ``heartbeat`` and ``timeout`` are in seconds; ``timeout`` is for one
+    node. ``others`` are the nodes to try, in that order, when this one cannot be reached.
     """
 
     host: str
@@ -50,46 +54,87 @@ class BrokerAddress:
     context: ssl.SSLContext | None = None
     heartbeat: int = 10
     timeout: float = 10.0
+    others: tuple[tuple[str, int], ...] = ()
 
     @classmethod
     def of(cls, broker: Broker) -> BrokerAddress:
         """Return the address that the settings name; certificates are read now, so renewed ones are seen."""
+        (host, port), *others = broker.nodes
         return cls(
-            host=broker.host,
-            port=broker.port,
+            host=host,
+            port=port,
             vhost=broker.vhost,
             user=broker.user,
             password=broker.password,
             context=broker.ssl_context(),
             heartbeat=broker.heartbeat,
+            others=tuple(others),
         )
+
+    @property
+    def where(self) -> str:
+        """Every node as ``host:port``, for people."""
+        return ", ".join(f"{host}:{port}" for host, port in ((self.host, self.port), *self.others))
+
+    def each(self, start: int = 0) -> list[BrokerAddress]:
+        """Return every node as an address of its own, from node number ``start`` (counted round and round) on."""
+        nodes = ((self.host, self.port), *self.others)
+        turn = start % len(nodes)
+        return [replace(self, host=host, port=port, others=()) for host, port in nodes[turn:] + nodes[:turn]]
 
     def url(self, name: str) -> str:
         """Return the AMQP URL; ``name`` is what the broker's connection list shows."""
         scheme = "amqps" if self.context else "amqp"
         login = f"{quote(self.user, '')}:{quote(self.password or '', '')}@" if self.user else ""
         auth = "plain" if self.user else "external"
+        host = f"[{self.host}]" if ":" in self.host else self.host
         return (
-            f"{scheme}://{login}{self.host}:{self.port}/{quote(self.vhost, '')}"
+            f"{scheme}://{login}{host}:{self.port}/{quote(self.vhost, '')}"
             f"?heartbeat={self.heartbeat}&auth={auth}&name={quote(name, '')}"
         )
 
 
 @asynccontextmanager
-async def connect(address: BrokerAddress, name: str) -> AsyncIterator[Connection]:
-    """Open a connection for one owner and close it with them.
+async def connect(address: BrokerAddress, name: str, *, start: int = 0) -> AsyncIterator[Connection]:
+    """Open a connection to the first node that takes one, for one owner, and close it with them.
 
-    Raises one of :data:`BROKER_ERRORS` when the broker cannot be reached or refuses the login.
+    Nodes are tried in turn from number ``start`` on. Raises one of :data:`BROKER_ERRORS` when none can be reached or
+    takes the login.
     """
-    connection = Connection(
-        address.url(name), transport_factory=TolerantTransportFactory(address.context, timeout=address.timeout)
-    )
+    connection = await _open_any(address.each(start), name)
     try:
-        async with asyncio.timeout(address.timeout):
-            await connection.connect()
         yield connection
     finally:
         await close_quietly(connection, address.timeout)
+
+
+async def _open_any(nodes: Sequence[BrokerAddress], name: str) -> Connection:
+    *most, last = nodes
+    for node in most:
+        try:
+            return await _open(node, name)
+        except BROKER_ERRORS as error:
+            log.warning("a node of the broker is passed over", host=node.where, error=type(error).__name__)
+    return await _open(last, name)
+
+
+async def _open(node: BrokerAddress, name: str) -> Connection:
+    transport = TolerantTransportFactory(node.context, timeout=node.timeout)
+    connection = Connection(node.url(name), transport_factory=transport)
+    try:
+        async with asyncio.timeout(node.timeout):
+            await connection.connect()
+    except asyncio.CancelledError:
+        await close_quietly(connection, node.timeout)
+        # aiormq reports a node that dies under the handshake as CancelledError; ours has to pass.
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ConnectionResetError("the connection ended while it was opened") from None
+    except BaseException:
+        await close_quietly(connection, node.timeout)
+        raise
+    return connection
 
 
 async def open_channel(connection: Connection, *, confirms: bool = True, wait: float) -> Channel:

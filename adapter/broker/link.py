@@ -49,7 +49,8 @@ class Link:
             if self._gate is not None:
                 await self._gate.wait()
             try:
-                async with connect(self._address(), self._name) as connection:
+                # A node that takes connections and does nothing with them must not be the first one for ever.
+                async with connect(self._address(), self._name, start=failures) as connection:
                     log.info("connected to the broker", link=self._name)
                     await serve(connection)
                     return

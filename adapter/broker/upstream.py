@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -32,9 +33,8 @@ async def ask(
 
     Raises TimeoutError when none came, and aio-pika's errors when the broker refuses.
     """
-    url = address.url("adapter send")
     async with asyncio.timeout(wait):
-        async with await aio_pika.connect(url, ssl_context=address.context) as connection:
+        async with await _reach(address) as connection:
             channel = await connection.channel(on_return_raises=True)
             replies = await channel.declare_queue(exclusive=True)
             arrived: asyncio.Queue[aio_pika.abc.AbstractIncomingMessage] = asyncio.Queue()
@@ -57,3 +57,16 @@ async def ask(
                 reply.correlation_id or "",
                 bool(reply.headers.get("x-adapter-late")),
             )
+
+
+async def _reach(address: BrokerAddress) -> aio_pika.abc.AbstractConnection:
+    """Connect to the first node that takes us. Raises what the last one raised."""
+    *most, last = address.each()
+    for node in most:
+        with suppress(aio_pika.exceptions.AMQPException, OSError, TimeoutError):
+            return await _connect(node)
+    return await _connect(last)
+
+
+async def _connect(node: BrokerAddress) -> aio_pika.abc.AbstractConnection:
+    return await aio_pika.connect(node.url("adapter send"), ssl_context=node.context, timeout=node.timeout)

@@ -68,7 +68,7 @@ async def load_body(connection: asyncpg.Connection, message: ParkedMessage) -> b
 @asynccontextmanager
 async def open_publisher(address: BrokerAddress) -> AsyncIterator[Publisher]:
     """Open a publisher with confirms for one command. Raises RecoveryError when the broker cannot be reached."""
-    unreachable = RecoveryError(f"cannot talk to {address.host}:{address.port}")
+    unreachable = RecoveryError(f"cannot talk to {address.where}")
     async with AsyncExitStack() as stack:
         try:
             connection = await stack.enter_async_context(connect(address, "adapter dead"))

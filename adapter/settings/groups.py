@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broker:
-    """RabbitMQ. ``max_body`` in bytes, ``heartbeat`` in seconds."""
+    """RabbitMQ. ``max_body`` in bytes, ``heartbeat`` in seconds; a host without a port of its own has ``port``."""
 
-    host: str
+    hosts: tuple[tuple[str, int | None], ...]
     port: int
     user: str | None
     password: str | None = field(repr=False)
@@ -30,6 +30,11 @@ class Broker:
     max_body: int
     require_message_id: bool
     heartbeat: int
+
+    @property
+    def nodes(self) -> tuple[tuple[str, int], ...]:
+        """Host and port of every node, in the order in which they are tried."""
+        return tuple((host, port or self.port) for host, port in self.hosts)
 
     @property
     def external(self) -> bool:

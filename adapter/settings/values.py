@@ -118,6 +118,20 @@ host = matching(
     r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})|[0-9A-Fa-f:]{2,45}",
     "must be a host name or address alone, without scheme, user or port",
 )
+_NODE = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[^:\[\]]+)(?::([0-9]{1,5}))?")
+_port = integer(1, 65535)
+
+
+def nodes(text: str) -> tuple[tuple[str, int | None], ...]:
+    """Read the nodes of a cluster: comma-separated hosts, each with or without ``:port`` (``[::1]:5671``)."""
+    found: dict[tuple[str, int | None], None] = {}
+    for item in names(text):
+        match = _NODE.fullmatch(item)
+        name, port = (match[1].strip("[]"), match[2]) if match else (item, None)
+        found[host(name), _port(port) if port else None] = None
+    return tuple(found)
+
+
 database_host = matching(
     r"/[^\0]{1,100}|[A-Za-z0-9]([A-Za-z0-9._-]{0,252})|[0-9A-Fa-f:]{2,45}",
     "must be a host name, an address or the folder of a unix socket",

@@ -54,9 +54,10 @@ _LOGIN = "without it the login is by CLIENT_CERT (SASL EXTERNAL)"
 _FILE = "the value, or file:PATH"
 
 VARIABLES: tuple[Variable, ...] = (
-    _V("MQ_HOST", "broker", "host", read.host, "Host of RabbitMQ, as its certificate names it",
+    _V("MQ_HOST", "broker", "hosts", read.nodes,
+       "Host of RabbitMQ, as its certificate names it; of a cluster every node, comma-separated, with or without :port",
        required=True, example="mq.example.org"),
-    _V("MQ_PORT", "broker", "port", _PORT, "Port of RabbitMQ", "5671"),
+    _V("MQ_PORT", "broker", "port", _PORT, "Port of RabbitMQ, where MQ_HOST names none", "5671"),
     _V("MQ_TLS", "broker", "tls", read.boolean, "TLS to RabbitMQ; off is for a closed test network only", "on"),
     _V("CA_CERT", "broker", "ca", certificates, "Certificate of the authority that signed RabbitMQ's: path or PEM text",
        example="/etc/adapter/ca.pem"),

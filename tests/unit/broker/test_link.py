@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def link(monkeypatch: pytest.MonkeyPatch) -> Link:
     @asynccontextmanager
-    async def connect(*_: Any) -> AsyncIterator[object]:
+    async def connect(*_: Any, **starts: int) -> AsyncIterator[object]:
         yield object()
 
     monkeypatch.setattr(module, "connect", connect)
@@ -40,6 +40,25 @@ async def test_a_dying_connection_that_reports_itself_as_cancelled_is_replaced(l
     assert calls == 2
 
 
+async def test_a_link_that_fails_again_and_again_begins_with_another_node_each_time(
+    link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: list[int] = []
+
+    @asynccontextmanager
+    async def connect(*_: Any, start: int) -> AsyncIterator[object]:
+        starts.append(start)
+        yield object()
+
+    async def serve(_: Any) -> None:
+        if len(starts) < 4:
+            raise ConnectionResetError
+
+    monkeypatch.setattr(module, "connect", connect)
+    await asyncio.wait_for(link.run(serve), 5)
+    assert starts == [0, 1, 2, 3]
+
+
 async def test_a_cancelled_link_ends(link: Link) -> None:
     serving = asyncio.Event()
 
@@ -48,7 +67,7 @@ async def test_a_cancelled_link_ends(link: Link) -> None:
         await asyncio.Event().wait()
 
     task = asyncio.create_task(link.run(serve))
-    await serving.wait()
+    await asyncio.wait_for(serving.wait(), 5)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(task, 5)

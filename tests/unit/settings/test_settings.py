@@ -75,8 +75,22 @@ def test_an_empty_value_counts_as_absent(environment: dict[str, str]) -> None:
     assert (settings.elastic, settings.broker.port, settings.broker.user) == (None, 5671, None)
 
 
+def test_the_nodes_of_a_cluster_are_read_in_their_order_with_their_own_ports_or_mq_port(
+    environment: dict[str, str],
+) -> None:
+    given = {"MQ_HOST": "mq1.example.org, mq2.example.org:5673,[::1]:5674,fe80::1,mq1.example.org", "MQ_PORT": "5672"}
+    assert load(environment | given, ACTIONS).broker.nodes == (
+        ("mq1.example.org", 5672),
+        ("mq2.example.org", 5673),
+        ("::1", 5674),
+        ("fe80::1", 5672),
+    )
+
+
 WRONG = {
-    "MQ_HOST": ["amqps://mq.example.org", "mq host", "user@mq"],
+    "MQ_HOST": [
+        "amqps://mq.example.org", "mq host", "user@mq", ",", "mq:0", "mq:65536", "mq:", "[::1", "mq1,user@mq2", "mq:a",
+    ],
     "MQ_PORT": ["0", "65536", "x", "-1", "56_71", "٥", "tcp://10.0.0.1:5671"],
     "MQ_TLS": ["maybe", "2"],
     "MQ_MAX_BODY": ["0", "1XB", "-1MB", "1.5MB"],
