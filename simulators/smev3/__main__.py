@@ -36,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         answer_delay=timedelta(seconds=options.answer_delay),
         require_personal_signature=options.require_personal_signature,
         multipart_empty=options.multipart_empty_queue,
+        ftp_host=options.listen,
+        ftp_port=None if options.ftp_port < 0 else options.ftp_port,
     )
     try:
         return asyncio.run(serve(make_app(config), options.listen, options.port))
@@ -55,6 +57,9 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--answer-delay", type=float, default=0, metavar="SECONDS", help="put every answer off")
     parser.add_argument("--require-personal-signature", action="store_true", help="refuse requests without ЭП-СП")
     parser.add_argument("--multipart-empty-queue", action="store_true", help="answer an empty queue as multipart")
+    parser.add_argument(
+        "--ftp-port", type=int, default=0, metavar="N", help="file storage; 0 takes a free one, -1 none"
+    )
     parser.add_argument("--verbose", action="store_true", help="log every refusal")
     return parser.parse_args(argv)
 

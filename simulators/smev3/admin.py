@@ -1,11 +1,16 @@
 """``/_sim/*``: what a test or a demo asks the simulator itself; JSON both ways.
 
 ======================== ===========================================================================================
-GET    /_sim/health      {"status": "ok", "waiting": answers not acked yet}
+GET    /_sim/health      {"status": "ok", "waiting": messages not acked yet, "ftp": port of the file storage}
 GET    /_sim/ledger      [{transport_id, action_type, message_id, outcome: accepted|refused, code}]
 GET    /_sim/acks        [{message_id, original_message_id, accepted, at, deliveries}]
 GET    /_sim/requests    [{request_id, status, updated_at}]: the debt requests of ГИС ЖКХ
 POST   /_sim/drafts      {"request_id", "status"?: "DRAFT"}: a debt request made by hand in ГИС ЖКХ
+GET    /_sim/attachments [{message_id, name, mime_type, size, by, hash, content_base64}]: what came with messages
+POST   /_sim/types       an information type that a system answers (see :class:`simulators.smev3.incoming.TypeEntry`)
+POST   /_sim/incoming    a request for a system, as if another had sent it (:class:`simulators.smev3.incoming.Incoming`)
+GET    /_sim/answers     answers to such requests, [?original=ID]: {kind: content|rejected|status|async|expired, …}
+POST   /_sim/settings    {"ack_timeout"?: seconds, "waiting_limit"?: messages, "files_limit"?: bytes}
 GET    /_sim/scenario    rules in force; POST adds one (see :mod:`simulators.smev3.scenario`), DELETE [?id=N] ends them
 POST   /_sim/reset       forget everything
 ======================== ===========================================================================================
@@ -13,19 +18,27 @@ POST   /_sim/reset       forget everything
 
 from __future__ import annotations
 
+import asyncio
 import json
-from typing import Annotated, TypeVar
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from simulators.smev3.giszhkh import Status
+from simulators.smev3.incoming import Incoming, TypeEntry
 from simulators.smev3.scenario import Rule
 from simulators.smev3.simulator import Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SIMULATOR = web.AppKey("simulator", Simulator)
 
 _Model = TypeVar("_Model", bound=BaseModel)
+_Made = TypeVar("_Made")
+_Wanted = ParamSpec("_Wanted")
 _GUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 
 
@@ -38,6 +51,16 @@ class Draft(BaseModel):
     status: Status = Status.DRAFT
 
 
+class Settings(BaseModel):
+    """What may change while the simulator runs; what is absent stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ack_timeout: float | None = Field(None, gt=0)
+    waiting_limit: int | None = Field(None, ge=0)
+    files_limit: int | None = Field(None, ge=0)
+
+
 def add_routes(app: web.Application) -> None:
     """Add ``/_sim/*`` to ``app``."""
     app.router.add_get("/_sim/health", health)
@@ -45,6 +68,11 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get("/_sim/acks", acks)
     app.router.add_get("/_sim/requests", requests)
     app.router.add_post("/_sim/drafts", drafts)
+    app.router.add_get("/_sim/attachments", attachments)
+    app.router.add_post("/_sim/types", types)
+    app.router.add_post("/_sim/incoming", incoming)
+    app.router.add_get("/_sim/answers", answers)
+    app.router.add_post("/_sim/settings", settings)
     app.router.add_get("/_sim/scenario", scenario_list)
     app.router.add_post("/_sim/scenario", scenario_add)
     app.router.add_delete("/_sim/scenario", scenario_remove)
@@ -52,7 +80,10 @@ def add_routes(app: web.Application) -> None:
 
 
 async def health(request: web.Request) -> web.Response:
-    return web.json_response({"status": "ok", "waiting": request.app[SIMULATOR].queues.depth()})
+    simulator = request.app[SIMULATOR]
+    return web.json_response(
+        {"status": "ok", "waiting": simulator.office.queues.depth(), "ftp": simulator.area.port or None}
+    )
 
 
 async def ledger(request: web.Request) -> web.Response:
@@ -69,7 +100,7 @@ async def acks(request: web.Request) -> web.Response:
                 "at": ack.at.isoformat(),
                 "deliveries": ack.deliveries,
             }
-            for ack in request.app[SIMULATOR].queues.acks
+            for ack in request.app[SIMULATOR].office.queues.acks
         ]
     )
 
@@ -86,6 +117,42 @@ async def drafts(request: web.Request) -> web.Response:
     simulator = request.app[SIMULATOR]
     simulator.debt_requests.put(draft.request_id, draft.status, simulator.config.clock())
     return web.json_response({"request_id": draft.request_id, "status": draft.status}, status=201)
+
+
+async def attachments(request: web.Request) -> web.Response:
+    return web.json_response(list(request.app[SIMULATOR].office.received))
+
+
+async def types(request: web.Request) -> web.Response:
+    entry = await _body(request, TypeEntry)
+    kind = _refusing(request.app[SIMULATOR].postbox.register, entry)
+    return web.json_response({"mnemonic": kind.party.mnemonic}, status=201)
+
+
+async def incoming(request: web.Request) -> web.Response:
+    wanted = await _body(request, Incoming)
+    simulator = request.app[SIMULATOR]
+    interaction = await asyncio.to_thread(_refusing, simulator.postbox.put, wanted, simulator.config.clock())
+    return web.json_response({"message_id": interaction.original, "reply_to": interaction.reply_to or None}, status=201)
+
+
+async def answers(request: web.Request) -> web.Response:
+    simulator, original = request.app[SIMULATOR], request.query.get("original")
+    simulator.office.queues.expire(simulator.config.clock())
+    return web.json_response(
+        [told for told in simulator.office.answers if original in {None, told["original_message_id"]}]
+    )
+
+
+async def settings(request: web.Request) -> web.Response:
+    wanted, simulator = await _body(request, Settings), request.app[SIMULATOR]
+    if wanted.ack_timeout is not None:
+        simulator.office.queues.ack_timeout = timedelta(seconds=wanted.ack_timeout)
+    if wanted.waiting_limit is not None:
+        simulator.office.queues.limit = wanted.waiting_limit
+    if wanted.files_limit is not None:
+        simulator.set_files_limit(wanted.files_limit)
+    return web.Response(status=204)
 
 
 async def scenario_list(request: web.Request) -> web.Response:
@@ -117,4 +184,13 @@ async def _body(request: web.Request, model: type[_Model]) -> _Model:
     except ValidationError as error:
         faults = [{"path": ".".join(map(str, e["loc"])), "rule": e["msg"]} for e in error.errors()]
         text = json.dumps({"faults": faults}, ensure_ascii=False)
+        raise web.HTTPBadRequest(text=text, content_type="application/json") from None
+
+
+def _refusing(make: Callable[_Wanted, _Made], *wanted: _Wanted.args, **named: _Wanted.kwargs) -> _Made:
+    """Return what ``make`` makes; what cannot be made is answered with 400 and the reason."""
+    try:
+        return make(*wanted, **named)
+    except (OSError, ValueError) as error:
+        text = json.dumps({"faults": [{"path": "", "rule": str(error)}]}, ensure_ascii=False)
         raise web.HTTPBadRequest(text=text, content_type="application/json") from None

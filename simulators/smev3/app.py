@@ -1,4 +1,4 @@
-"""HTTP: the SOAP endpoint of each version, what scenarios do on the wire, and the simulator's own ``/_sim/*``."""
+"""HTTP: the SOAP endpoint of each version with its WSDL, what scenarios do on the wire, and ``/_sim/*``."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from simulators.smev3 import admin
+from simulators.smev3 import admin, wsdl
 from simulators.smev3.faults import RefusedError
-from simulators.smev3.messages import multipart
+from simulators.smev3.mtom import pack
 from simulators.smev3.names import VERSIONS
 from simulators.smev3.simulator import Answered, Simulator, Visit
+from simulators.smev3.wish import HEADER
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from adapter.signing.gost import GostEngine
     from simulators.smev3.config import SimulatorConfig
@@ -42,8 +43,18 @@ def make_app(config: SimulatorConfig, gost: GostEngine | None = None) -> web.App
     app[admin.SIMULATOR] = Simulator(config, gost)
     for version in VERSIONS.values():
         app.router.add_post(version.path, _endpoint(version))
+        wsdl.add_routes(app, version)
     admin.add_routes(app)
+    app.cleanup_ctx.append(_file_storage)
     return app
+
+
+async def _file_storage(app: web.Application) -> AsyncIterator[None]:
+    """Keep the file storage open while the application runs."""
+    simulator = app[admin.SIMULATOR]
+    simulator.start()
+    yield
+    await asyncio.to_thread(simulator.area.stop)
 
 
 def _endpoint(version: Version) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -54,14 +65,21 @@ def _endpoint(version: Version) -> Callable[[web.Request], Awaitable[web.StreamR
                 data = await request.read()
         except TimeoutError:
             raise web.HTTPRequestTimeout from None
-        visit = Visit(version, data, request.headers.get("SOAPAction", ""))
+        headers = request.headers
+        visit = Visit(
+            version,
+            data,
+            soap_action=headers.get("SOAPAction", ""),
+            content_type=headers.get("Content-Type", ""),
+            wish=headers.get(HEADER, ""),
+        )
         try:
             arrival, effects = simulator.admit(visit)
             if effects.door_delay:
                 await asyncio.sleep(effects.door_delay)
             if effects.drop == "before":
                 return _cut(request)
-            answered = simulator.perform(visit, arrival, effects)
+            answered = await simulator.perform(visit, arrival, effects)
         except RefusedError as refusal:
             _log.info("refused: %s", refusal)
             answered = simulator.refused(visit, refusal)
@@ -75,8 +93,8 @@ async def _respond(request: web.Request, answered: Answered, *, multipart_empty:
     if effects.drop == "after":
         return _cut(request)
     body, content_type = _replace(answered.body, effects), f"{_XML}; charset=utf-8"
-    if effects.multipart or (answered.empty_queue and multipart_empty):
-        body, content_type = multipart(body)
+    if effects.multipart or answered.parts or (answered.empty_queue and multipart_empty):
+        body, content_type = pack(body, answered.parts)
     headers = {"Content-Type": effects.content_type or content_type}
     if effects.drop == "midway":
         return await _break_off(request, body, headers)

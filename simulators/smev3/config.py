@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simulators.smev3.attachments import FILES_LIMIT
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,7 +27,9 @@ class SimulatorConfig:
     ``trust`` holds more anchors (PEM) beside the folder's authority. ``ack_timeout`` is how long a delivery waits for
     its Ack before it returns to the head of the queue. ``answer_delay`` puts every answer off. ``multipart_empty``
     answers an empty queue as multipart/related, like CXF does. ``waiting_limit`` bounds unacked answers: above it the
-    door says DestinationOverflow. ``clock`` returns aware moments.
+    door says DestinationOverflow. ``timestamp_age`` is how far the Timestamp of a question may be from now.
+    ``files_limit`` bounds the files of one message, in bytes. ``ftp_host`` and ``ftp_port`` are where the file storage
+    listens (port 0 takes a free one, ``None`` leaves it out). ``clock`` returns aware moments.
     """
 
     keys: Path
@@ -36,4 +40,8 @@ class SimulatorConfig:
     require_personal_signature: bool = False
     multipart_empty: bool = False
     waiting_limit: int = 100_000
+    timestamp_age: timedelta = timedelta(hours=24)
+    files_limit: int = FILES_LIMIT
+    ftp_host: str = "127.0.0.1"
+    ftp_port: int | None = 0
     clock: Callable[[], datetime] = field(default=utc_now)

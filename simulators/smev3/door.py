@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import RFC_4122, UUID
 
 from lxml import etree
 
-from adapter.xml.parser import XmlError, parse
+from adapter.xml.parser import XmlError, parse, serialize
 from adapter.xml.schema import Schema
 from simulators.smev3.faults import RefusedError, refuse, refuse_bare, refuse_signature
+from simulators.smev3.giszhkh import MOSCOW
+from simulators.smev3.mtom import media_type
 from simulators.smev3.names import OPERATIONS, SOAP
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Mapping
 
+    from simulators.smev3.mtom import Package
     from simulators.smev3.names import Operation, Version
     from simulators.smev3.signatures import Sender, SignatureDesk
 
 #: The embedded time of a MessageID may be this far from the service's clock (facts: MessageID).
 ID_LIFETIME = timedelta(hours=24)
+
+#: Business data above this go into an attachment (facts: Protocol facts). The fault is the simulator's own choice.
+CONTENT_LIMIT = 5 * 2**20
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _GREGORIAN_TICKS = 0x01B21DD213814000
@@ -31,11 +37,21 @@ _TICKS_PER_SECOND = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A message that passed the door: its operation, the operation's element and who signed it."""
+    """A message that passed the door: its operation, the operation's element, who signed it and what came beside it.
+
+    ``contents`` are attachments that came as parts of their own, by their Id.
+    """
 
     operation: Operation
     body: etree._Element
     sender: Sender
+    contents: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def target(self) -> etree._Element:
+        """The part that the caller wrote and signed; of queue statistics the Timestamp behind the NodeID."""
+        children = list(self.body.iterchildren(etree.Element))
+        return children[1] if etree.QName(children[0]).localname == "NodeID" else children[0]
 
 
 def open_envelope(data: bytes) -> etree._Element:
@@ -64,14 +80,24 @@ def find_body(root: etree._Element) -> etree._Element:
     return parts[-1][0]
 
 
+def check_media(content_type: str) -> None:
+    """Refuse an HTTP body that says to be no SOAP 1.1. Raises RefusedError."""
+    kind, parameters = media_type(content_type)
+    charset = parameters.get("charset", "utf-8").lower()
+    if kind == "text/xml" and charset in {"utf-8", "utf8"}:
+        return
+    if kind == "multipart/related" and parameters.get("type", "").lower() in {"application/xop+xml", "text/xml"}:
+        return
+    raise refuse_bare("Content-Type: text/xml; charset=utf-8 или multipart/related (MTOM)", status=415)
+
+
 def find_operation(body: etree._Element, version: Version, soap_action: str) -> Operation:
-    """Return the operation of ``body``; a SOAPAction may be absent but not name another. Raises RefusedError."""
+    """Return the operation of ``body``, which SOAPAction has to name as the WSDL does. Raises RefusedError."""
     name = etree.QName(body)
     operation = OPERATIONS.get(name.localname) if name.namespace == version.types else None
-    if operation is None:
+    if operation is None or version.number not in operation.versions:
         raise refuse_bare(f"Операция {name.localname} не входит в сервис версии {version.number}")
-    action = soap_action.strip().strip('"')
-    if action and action != f"urn:{operation.name}":
+    if soap_action.strip().strip('"') != f"urn:{operation.name}":
         raise refuse_bare(f"SOAPAction не соответствует операции {operation.name}")
     return operation
 
@@ -79,20 +105,40 @@ def find_operation(body: etree._Element, version: Version, soap_action: str) -> 
 class Door:
     """Checks messages of one version: schema, identifiers' form, signatures."""
 
-    def __init__(self, version: Version, desk: SignatureDesk) -> None:
-        """``desk`` knows whom to trust."""
+    def __init__(self, version: Version, desk: SignatureDesk, timestamp_age: timedelta) -> None:
+        """``desk`` knows whom to trust; a Timestamp may be ``timestamp_age`` away from the service's clock."""
         self._version = version
         self._desk = desk
+        self._timestamp_age = timestamp_age
         self._schema = Schema.load(version.schema)
 
-    def admit(self, data: bytes, root: etree._Element, soap_action: str, now: datetime) -> Arrival:
-        """Return the message ``root`` (parsed from ``data``) as an arrival. Raises RefusedError."""
+    def admit(self, package: Package, root: etree._Element, soap_action: str, now: datetime) -> Arrival:
+        """Return the message ``root`` (parsed from ``package``) as an arrival. Raises RefusedError."""
         body = find_body(root)
         operation = find_operation(body, self._version, soap_action)
         faults = self._schema.check(body)
         if faults:
             raise self._schema_refusal(body, f"{faults[0].path}: {faults[0].rule}")
-        return Arrival(operation, body, self._desk.check(data, body, operation, self._version, now))
+        self._check_content(package.envelope, body)
+        sender = self._desk.check(package.envelope, body, operation, self._version, now)
+        self._check_timestamp(body, now)
+        return Arrival(operation, body, sender, package.contents)
+
+    def _check_content(self, data: bytes, body: etree._Element) -> None:
+        content = body.find(f"*/{self._version.base('MessagePrimaryContent')}")
+        # Whoever is small as a whole is small in every part.
+        if len(data) > CONTENT_LIMIT and content is not None and len(serialize(content[0])) > CONTENT_LIMIT:
+            raise refuse("InvalidContent", "Бизнес-данные сообщения больше 5 МБ", place="SPM:5")
+
+    def _check_timestamp(self, body: etree._Element, now: datetime) -> None:
+        """Refuse a question or a Timestamp signed long ago: the service would answer whoever repeats it."""
+        stamps = [
+            *body.iterfind(self._version.base("Timestamp")),
+            *body.iterfind(f"*/{self._version.base('Timestamp')}"),
+        ]
+        for stamp in stamps:
+            if abs(moment_of(stamp.text or "") - now) > self._timestamp_age:
+                raise refuse("InvalidContent", "Отметка времени запроса (Timestamp) устарела", place="SPM:6")
 
     def _schema_refusal(self, body: etree._Element, rule: str) -> RefusedError:
         message_id = body.findtext(f"*/{{{self._version.types}}}MessageID")
@@ -109,3 +155,15 @@ def check_message_id(message_id: str, now: datetime) -> None:
     minted = (identifier.time - _GREGORIAN_TICKS) / _TICKS_PER_SECOND
     if abs(now.timestamp() - minted) > ID_LIFETIME.total_seconds():
         raise refuse("StaleMessageId", place="SPM:2")
+
+
+def moment_of(text: str) -> datetime:
+    """Return an xs:dateTime; one without a zone is Moscow time, like everything the service writes.
+
+    Raises RefusedError for what only XML Schema calls a moment (24:00:00, years of five digits).
+    """
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise refuse_bare("Unmarshalling Error: dateTime") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=MOSCOW)

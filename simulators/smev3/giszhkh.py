@@ -18,6 +18,7 @@ from xml.sax.saxutils import escape
 
 from lxml import etree
 
+from simulators.smev3.queues import Party
 from simulators.smev3.registry import Document, InformationType
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ NAMESPACE = "urn:dom.gosuslugi.ru/debt-requests/1.0.0"
 COMMON = "urn:dom.gosuslugi.ru/common/1.2.0"
 SERVICE = "zhkh-debt-requests"
 MOSCOW = timezone(timedelta(hours=3))
+PARTY = Party("GISZHKH", "ГИС ЖКХ (имитатор)")
 
 #: Seed 001, example 2; REVOKE has no published text, so its sentence is made after this one.
 _NOT_A_DRAFT = (
@@ -167,7 +169,7 @@ class DebtRequests:
 
 def information_type(store: DebtRequests) -> InformationType:
     """Return the registry entry of debt requests, answered by ``store``."""
-    return InformationType(NAMESPACE, "ImportDebtRequestsRequest", "ImportDebtRequestsResponse", "GISZHKH", store)
+    return InformationType(NAMESPACE, "ImportDebtRequestsRequest", "ImportDebtRequestsResponse", PARTY, store)
 
 
 def timestamp(moment: datetime) -> str:

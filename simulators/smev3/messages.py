@@ -1,7 +1,7 @@
 """The envelopes the simulator writes, signed where the real service signs (reference: smev3/signed).
 
-The core signs MessageMetadata of a receipt and Response of a delivery (SMEVSignature); the provider signs
-SenderProvidedResponseData. Nothing is pretty-printed: what is signed is what is sent.
+The core signs MessageMetadata of a receipt, Request and Response of a delivery (SMEVSignature) and what GetStatus
+tells; a sender signs its SenderProvided…Data. Nothing is pretty-printed: what is signed is what is sent.
 """
 
 from __future__ import annotations
@@ -10,22 +10,24 @@ import base64
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from uuid import uuid4
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
 from adapter.xml.signature import sign_element
 from simulators.smev3.giszhkh import timestamp
+from simulators.smev3.mtom import reference
 from simulators.smev3.names import SOAP
+from simulators.smev3.queues import Party
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from adapter.xml.signature import Gost
     from simulators.smev3.names import Version
     from simulators.smev3.queues import Letter
-    from simulators.smev3.scenario import Rejected
 
 CORE = "smev"
+CORE_PARTY = Party(CORE, "Ядро СМЭВ (имитатор)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,115 +49,158 @@ def envelope(content: str) -> bytes:
     return (f'<soap:Envelope xmlns:soap="{SOAP}"><soap:Body>{content}</soap:Body></soap:Envelope>').encode()
 
 
-def multipart(body: bytes) -> tuple[bytes, str]:
-    """Return ``body`` as the single part of a multipart/related answer, with its Content-Type, as CXF writes it."""
-    boundary = f"uuid:{uuid4()}"
-    head = (
-        f"--{boundary}\r\n"
-        'Content-Type: application/xop+xml; charset=UTF-8; type="text/xml"\r\n'
-        "Content-Transfer-Encoding: binary\r\n"
-        "Content-ID: <root.message@cxf.apache.org>\r\n\r\n"
-    )
-    content_type = (
-        f'multipart/related; type="application/xop+xml"; boundary="{boundary}"; '
-        'start="<root.message@cxf.apache.org>"; start-info="text/xml"'
-    )
-    return head.encode() + body + f"\r\n--{boundary}--".encode(), content_type
-
-
 class Writer:
     """Writes what the core sends in one version of the service."""
 
     def __init__(self, version: Version, core: Signer) -> None:
         """``core`` signs as СМЭВ3 itself."""
-        self._version = version
-        self._core = core
+        self.version = version
+        self.core = core
 
-    def receipt(self, message_id: str, sender: str, recipient: str, now: datetime) -> bytes:
-        """Return SendRequestResponse: the request is queued."""
-        inner = (
-            f"<ns2:MessageId>{message_id}</ns2:MessageId><ns2:MessageType>REQUEST</ns2:MessageType>"
-            f"<ns2:Sender><ns2:Mnemonic>{escape(sender)}</ns2:Mnemonic></ns2:Sender>"
-            f"<ns2:SendingTimestamp>{timestamp(now)}</ns2:SendingTimestamp>"
-            f"<ns2:Recipient><ns2:Mnemonic>{escape(recipient)}</ns2:Mnemonic></ns2:Recipient>"
-            f"<ns2:Status>requestIsQueued</ns2:Status>"
-        )
-        element, signature = self._signed("MessageMetadata", "SIGNED_BY_SMEV", inner, self._core)
-        return self._answer("SendRequestResponse", f"{element}<ns2:SMEVSignature>{signature}</ns2:SMEVSignature>")
+    def receipt(self, operation: str, message_id: str, sender: Party, recipient: Party | None, now: datetime) -> bytes:
+        """Return SendRequestResponse or SendResponseResponse: the message is queued."""
+        answers = operation == "SendResponse"
+        message_type = "RESPONSE" if answers else "REQUEST" if recipient else "BROADCAST"
+        status = "responseIsAcceptedBySmev" if answers else "requestIsQueued"
+        inner = self._metadata(message_id, message_type, sender, recipient, sent_at=now, status=status)
+        element, signature = self.signed("MessageMetadata", "SIGNED_BY_SMEV", inner, self.core)
+        return self._answer(f"{operation}Response", f"{element}<ns2:SMEVSignature>{signature}</ns2:SMEVSignature>")
 
     def delivery(self, letter: Letter, now: datetime, *, broken: bool) -> bytes:
-        """Return GetResponseResponse with ``letter``; ``broken`` spoils the core's signature value."""
+        """Return GetResponseResponse or GetRequestResponse with ``letter``; ``broken`` spoils the core's signature.
+
+        What its inline attachments hold is left to parts beside the envelope (see :mod:`simulators.smev3.mtom`).
+        """
+        kind = "Response" if letter.message_type == "RESPONSE" else "Request"
+        status = self.version.delivered(letter.message_type)
+        metadata = self._metadata(
+            letter.message_id,
+            letter.message_type,
+            letter.author,
+            letter.recipient,
+            sent_at=letter.sent_at,
+            delivered_at=now,
+            status=status,
+        )
         inner = (
-            f"<ns2:OriginalMessageId>{letter.original}</ns2:OriginalMessageId>{letter.provided}"
-            f"<ns2:MessageMetadata><ns2:MessageId>{letter.message_id}</ns2:MessageId>"
-            f"<ns2:MessageType>RESPONSE</ns2:MessageType>"
-            f"<ns2:Sender><ns2:Mnemonic>{escape(letter.author)}</ns2:Mnemonic></ns2:Sender>"
-            f"<ns2:SendingTimestamp>{timestamp(letter.sent_at)}</ns2:SendingTimestamp>"
-            f"<ns2:Recipient><ns2:Mnemonic>{escape(letter.recipient)}</ns2:Mnemonic></ns2:Recipient>"
-            f"<ns2:DeliveryTimestamp>{timestamp(now)}</ns2:DeliveryTimestamp>"
-            f"<ns2:Status>messageIsDelivered</ns2:Status></ns2:MessageMetadata>"
-            f"<ns2:SenderInformationSystemSignature>{letter.signature}</ns2:SenderInformationSystemSignature>"
+            f"{self._history(letter) if kind == 'Response' else ''}{letter.provided}"
+            f"<ns2:MessageMetadata>{metadata}</ns2:MessageMetadata>{_files(letter)}{self._reply_to(letter)}"
         )
-        element, signature = self._signed("Response", "SIGNED_BY_SMEV", inner, self._core)
+        if letter.signature:
+            inner += f"<ns2:SenderInformationSystemSignature>{letter.signature}</ns2:SenderInformationSystemSignature>"
+        identifier = "SIGNED_BY_SMEV" if '"SIGNED_BY_SMEV"' not in inner else "SIGNED_BY_SMEV_CORE"
+        element, signature = self.signed(kind, identifier, inner, self.core)
         if broken:
-            signature = _spoil(signature)
+            signature = spoil(signature)
         return self._answer(
-            "GetResponseResponse",
-            f"<ns2:ResponseMessage>{element}<ns2:SMEVSignature>{signature}</ns2:SMEVSignature></ns2:ResponseMessage>",
+            f"Get{kind}Response",
+            f"<ns2:{kind}Message>{element}{_contents(letter)}<ns2:SMEVSignature>{signature}</ns2:SMEVSignature>"
+            f"</ns2:{kind}Message>",
         )
+
+    def status(self, status: str) -> bytes:
+        """Return GetStatusResponse with ``status``, an AsyncProcessingStatus."""
+        element, signature = self.signed("AsyncProcessingStatusData", "SIGNED_ASYNC_BY_SMEV", status, self.core)
+        return self._answer(
+            "GetStatusResponse",
+            f"<ns2:SmevAsyncProcessingMessage>{element}<ns2:SMEVSignature>{signature}</ns2:SMEVSignature>"
+            "</ns2:SmevAsyncProcessingMessage>",
+        )
+
+    def statistics(self, queues: Iterable[tuple[str, int]]) -> bytes:
+        """Return GetIncomingQueueStatisticsResponse about ``queues``: names and numbers of messages."""
+        found = "".join(
+            f'<ns2:QueueStatistics queueName={quoteattr(name[:200])} pendingMessageNumber="{number}"/>'
+            for name, number in queues
+        )
+        return self._answer("GetIncomingQueueStatisticsResponse", found)
 
     def nothing(self, operation: str) -> bytes:
         """Return ``operation``Response without a child: the queue is empty, or the Ack is taken."""
         return self._answer(f"{operation}Response", "")
 
-    def content(self, provider: Signer, message_id: str, to: str, business: bytes) -> tuple[str, str]:
-        """Return a provider's answer as (SenderProvidedResponseData, its signature)."""
-        body = f"<MessagePrimaryContent>{business.decode()}</MessagePrimaryContent>"
-        return self._provided("SENDER_OV_SIGNATURE", message_id, to, body, provider)
-
-    def rejected(self, provider: Signer, message_id: str, to: str, reason: Rejected) -> tuple[str, str]:
-        """Return a provider's refusal as (SenderProvidedResponseData, its signature)."""
-        body = (
-            f"<ns2:RequestRejected><ns2:RejectionReasonCode>{reason.code}</ns2:RejectionReasonCode>"
-            f"<ns2:RejectionReasonDescription>{escape(reason.description)}</ns2:RejectionReasonDescription>"
-            f"</ns2:RequestRejected>"
-        )
-        return self._provided("SENDER_OV_SIGNATURE", message_id, to, body, provider)
-
-    def status(self, provider: Signer, message_id: str, to: str, code: str) -> tuple[str, str]:
-        """Return a provider's news about a request as (SenderProvidedResponseData, its signature)."""
-        body = (
-            f"<ns2:RequestStatus><ns2:StatusCode>{escape(code)}</ns2:StatusCode>"
-            f"<ns2:StatusDescription>Запрос обрабатывается</ns2:StatusDescription></ns2:RequestStatus>"
-        )
-        return self._provided("SENDER_OV_SIGNATURE", message_id, to, body, provider)
-
-    def invalid_content(self, message_id: str, to: str, original: str, rule: str) -> tuple[str, str]:
-        """Return the core's late rejection (SMEV-403) as (SenderProvidedResponseData, its signature)."""
-        sentence = f"Бизнес-данные сообщения не соответствуют схеме, зарегистрированной в СМЭВ. MessageId = {original}"
-        body = (
-            f"<ns2:AsyncProcessingStatus><ns2:OriginalMessageId>{original}</ns2:OriginalMessageId>"
-            f"<ns2:StatusCategory>requestIsRejectedBySmev</ns2:StatusCategory>"
-            f"<ns2:StatusDetails>{sentence}</ns2:StatusDetails>"
-            f'<ns2:SmevFault xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="ns3:InvalidContent">'
-            f"<Code>tsmev3:SIMULATOR:TSMEV3_ASYNC_CORE1:TR:ASYNC:PP:BSV:3</Code>"
-            f"<Description>SMEV-403:{sentence}</Description>"
-            f'<ns3:ValidationError errorPosition="-1">{escape(rule)}</ns3:ValidationError>'
-            f"</ns2:SmevFault></ns2:AsyncProcessingStatus>"
-        )
-        return self._provided("SIGNED_ASYNC_BY_SMEV", message_id, to, body, self._core)
-
-    def _provided(self, name: str, message_id: str, to: str, body: str, signer: Signer) -> tuple[str, str]:
-        inner = f"<ns2:MessageID>{message_id}</ns2:MessageID><ns2:To>{escape(to)}</ns2:To>{body}"
-        return self._signed("SenderProvidedResponseData", name, inner, signer)
-
-    def _signed(self, element: str, name: str, inner: str, signer: Signer) -> tuple[str, str]:
+    def signed(self, element: str, name: str, inner: str, signer: Signer) -> tuple[str, str]:
         """Return the element as it stands in the answer, and its signature (made over it with its namespaces)."""
-        alone = f'<ns2:{element} {self._version.declarations} Id="{name}">{inner}</ns2:{element}>'
+        alone = f'<ns2:{element} {self.version.declarations} Id="{name}">{inner}</ns2:{element}>'
         return f'<ns2:{element} Id="{name}">{inner}</ns2:{element}>', signer.sign(alone)
 
+    def _metadata(  # noqa: PLR0913  — one argument per element of the schema
+        self,
+        message_id: str,
+        message_type: str,
+        sender: Party,
+        recipient: Party | None,
+        *,
+        sent_at: datetime,
+        status: str,
+        delivered_at: datetime | None = None,
+    ) -> str:
+        """Return the content of MessageMetadata."""
+        parts = [
+            f"<ns2:MessageId>{message_id}</ns2:MessageId><ns2:MessageType>{message_type}</ns2:MessageType>",
+            self._party("Sender", sender),
+            f"<ns2:SendingTimestamp>{timestamp(sent_at)}</ns2:SendingTimestamp>",
+        ]
+        broker = self.version.tells_of_broker
+        if broker:
+            parts.append(
+                f"<ns2:DestinationName>{escape(recipient.mnemonic if recipient else '*')}</ns2:DestinationName>"
+            )
+        if recipient is not None:
+            parts.append(self._party("Recipient", recipient))
+        if broker:
+            kind = "<ns2:InteractionType>OIV2OIV</ns2:InteractionType>"
+            parts.append(f"<ns2:SupplementaryData>{kind}</ns2:SupplementaryData>")
+        if delivered_at is not None:
+            parts.append(f"<ns2:DeliveryTimestamp>{timestamp(delivered_at)}</ns2:DeliveryTimestamp>")
+        parts.append(f"<ns2:Status>{status}</ns2:Status>")
+        return "".join(parts)
+
+    def _party(self, element: str, party: Party) -> str:
+        name = f"<ns2:HumanReadableName>{escape(party.name)}</ns2:HumanReadableName>"
+        shown = name if self.version.names_people_read else ""
+        return f"<ns2:{element}><ns2:Mnemonic>{escape(party.mnemonic)}</ns2:Mnemonic>{shown}</ns2:{element}>"
+
+    def _history(self, letter: Letter) -> str:
+        """Return what a Response says of the request it answers."""
+        parts = [f"<ns2:OriginalMessageId>{letter.original}</ns2:OriginalMessageId>"]
+        if letter.transaction:
+            parts.append(f"<ns2:OriginalTransactionCode>{escape(letter.transaction)}</ns2:OriginalTransactionCode>")
+        if letter.reference:
+            parts.append(f"<ns2:ReferenceMessageID>{letter.reference}</ns2:ReferenceMessageID>")
+        return "".join(parts)
+
+    def _reply_to(self, letter: Letter) -> str:
+        """Return where to answer: nowhere for a broadcast, but 1.1 demands the element."""
+        if letter.message_type == "RESPONSE" or not (letter.reply_to or self.version.number == "1.1"):
+            return ""
+        return f"<ns2:ReplyTo>{escape(letter.reply_to)}</ns2:ReplyTo>"
+
     def _answer(self, name: str, content: str) -> bytes:
-        return envelope(f"<ns2:{name} {self._version.declarations}>{content}</ns2:{name}>")
+        return envelope(f"<ns2:{name} {self.version.declarations}>{content}</ns2:{name}>")
+
+
+def _files(letter: Letter) -> str:
+    """Return FSAttachmentsList: where the receiver fetches files."""
+    if not letter.files:
+        return ""
+    found = "".join(
+        f"<FSAttachment><uuid>{escape(access.uuid)}</uuid><UserName>{escape(access.user)}</UserName>"
+        f"<Password>{escape(access.password)}</Password><FileName>{escape(access.file_name)}</FileName></FSAttachment>"
+        for access in letter.files
+    )
+    return f"<FSAttachmentsList>{found}</FSAttachmentsList>"
+
+
+def _contents(letter: Letter) -> str:
+    """Return AttachmentContentList, the contents being parts beside the envelope."""
+    inline = "".join(
+        f"<AttachmentContent><Id>{escape(item.identifier)}</Id><Content>{reference(item.identifier)}</Content>"
+        "</AttachmentContent>"
+        for item in letter.attachments
+        if item.path is None
+    )
+    return f"<AttachmentContentList>{inline}</AttachmentContentList>" if inline else ""
 
 
 def reply_address(message_id: str, mnemonic: str) -> str:
@@ -163,7 +208,7 @@ def reply_address(message_id: str, mnemonic: str) -> str:
     return base64.b64encode(json.dumps({"mid": message_id, "eol": 0, "mnm": mnemonic}).encode()).decode()
 
 
-def _spoil(signature: str) -> str:
+def spoil(signature: str) -> str:
     """Return ``signature`` with one bit of its SignatureValue changed."""
     head, rest = signature.split("SignatureValue>", 1)
     value, tail = rest.split("</", 1)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 XMLDSIG = "http://www.w3.org/2000/09/xmldsig#"
+XOP = "http://www.w3.org/2004/08/xop/include"
 SMEV_TRANSFORM = "urn://smev-gov-ru/xmldsig/transform"
 
 _ROOT = "urn://x-artefacts-smev-gov-ru/services/message-exchange/types"
@@ -25,7 +26,7 @@ class Version:
     types: str
     basic: str
     faults: str
-    schema: Path
+    folder: Path
 
     @classmethod
     def of(cls, number: str) -> Version:
@@ -35,8 +36,13 @@ class Version:
             types=f"{_ROOT}/{number}",
             basic=f"{_ROOT}/basic/{number}",
             faults=f"{_ROOT}/faults/{number}",
-            schema=SCHEMAS / "smev3" / number / "service.xsd",
+            folder=SCHEMAS / "smev3" / number,
         )
+
+    @property
+    def schema(self) -> Path:
+        """The file that brings in every part of this version's schema."""
+        return self.folder / "service.xsd"
 
     @property
     def path(self) -> str:
@@ -48,13 +54,43 @@ class Version:
         """Namespace declarations of our answers, with the prefixes the real service uses."""
         return f'xmlns="{self.basic}" xmlns:ns2="{self.types}" xmlns:ns3="{self.faults}"'
 
+    @property
+    def names_people_read(self) -> bool:
+        """Whether MessageMetadata gives a HumanReadableName of every party."""
+        return self.number != "1.2"
+
+    @property
+    def tells_of_broker(self) -> bool:
+        """Whether MessageMetadata gives the destination and the kind of interaction."""
+        return self.number == "1.1"
+
+    @property
+    def rejects_responses_late(self) -> bool:
+        """Whether there is a status for a response that the core rejects after it was taken."""
+        return self.number != "1.1"
+
+    def delivered(self, message_type: str) -> str:
+        """Return the status of a message in the moment of its delivery."""
+        if self.number != "1.1":
+            return "messageIsDelivered"
+        return "responseIsDelivered" if message_type == "RESPONSE" else "requestIsAcceptedBySmev"
+
+    def type(self, local: str) -> str:
+        """Return the ``{namespace}local`` tag of the types schema."""
+        return f"{{{self.types}}}{local}"
+
+    def base(self, local: str) -> str:
+        """Return the ``{namespace}local`` tag of the basic schema."""
+        return f"{{{self.basic}}}{local}"
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation: its request element and the elements, one of which the caller signs."""
+    """One operation: its request element, the elements of which the caller signs one, and who has it."""
 
     name: str
     signed: tuple[str, ...]
+    versions: tuple[str, ...] = ("1.1", "1.2", "1.3")
 
     @property
     def request(self) -> str:
@@ -72,15 +108,15 @@ OPERATIONS = {
         Operation("GetResponse", ("b:MessageTypeSelector", "OriginalMessageID")),
         Operation("GetStatus", ("b:Timestamp",)),
         Operation("Ack", ("b:AckTargetMessage",)),
+        Operation("GetIncomingQueueStatistics", ("b:Timestamp",), versions=("1.1",)),
     )
 }
 
-VERSIONS = {"1.2": Version.of("1.2")}
+VERSIONS = {number: Version.of(number) for number in ("1.1", "1.2", "1.3")}
 
 
 def signed_names(operation: Operation, version: Version) -> frozenset[str]:
     """Return the names, in ``{namespace}local`` form, of which the caller signs exactly one."""
     return frozenset(
-        f"{{{version.basic}}}{name[2:]}" if name.startswith("b:") else f"{{{version.types}}}{name}"
-        for name in operation.signed
+        version.base(name[2:]) if name.startswith("b:") else version.type(name) for name in operation.signed
     )

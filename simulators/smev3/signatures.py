@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from asn1crypto import x509
 from lxml import etree
 
 from adapter.signing.certificates import period, read_certificate
 from adapter.xml.signature import verify_message
 from simulators.smev3.faults import refuse, refuse_signature
 from simulators.smev3.names import SMEV_TRANSFORM, XMLDSIG, signed_names
+from simulators.smev3.queues import Party
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +38,7 @@ class Sender:
     """An information system as the service knows it: by the subject of its certificate, so that renewal keeps it."""
 
     identity: str
-    mnemonic: str
+    party: Party
     certificate: bytes
 
 
@@ -140,8 +142,10 @@ class SignatureDesk:
 
 def sender_of(certificate: bytes) -> Sender:
     """Return the system that ``certificate`` (DER, readable) names."""
-    identity = hashlib.sha256(read_certificate(certificate).subject).hexdigest()
-    return Sender(identity, f"SIM{identity[:6].upper()}", certificate)
+    subject = read_certificate(certificate).subject
+    identity = hashlib.sha256(subject).hexdigest()
+    name = x509.Name.load(subject).native.get("common_name", "")
+    return Sender(identity, Party(f"SIM{identity[:6].upper()}", str(name)[:500]), certificate)
 
 
 def _has_loose_text(signature: etree._Element) -> bool:

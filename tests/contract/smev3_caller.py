@@ -11,13 +11,15 @@ from adapter.signing.certificates import certificates_of
 from adapter.xml.signature import sign_element
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from adapter.signing.gost import GostEngine
 
-TYPES = "urn://x-artefacts-smev-gov-ru/services/message-exchange/types/1.2"
-BASIC = "urn://x-artefacts-smev-gov-ru/services/message-exchange/types/basic/1.2"
-FAULTS = "urn://x-artefacts-smev-gov-ru/services/message-exchange/types/faults/1.2"
+ROOT = "urn://x-artefacts-smev-gov-ru/services/message-exchange/types"
+TYPES = f"{ROOT}/1.2"
+BASIC = f"{ROOT}/basic/1.2"
+FAULTS = f"{ROOT}/faults/1.2"
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 DEBT_REQUESTS = "urn:dom.gosuslugi.ru/debt-requests/1.0.0"
 COMMON = "urn:dom.gosuslugi.ru/common/1.2.0"
@@ -89,11 +91,18 @@ def debt_requests(*actions: str, identifier: str = "") -> str:
 
 @dataclass
 class Caller:
-    """An information system with a key of its own."""
+    """An information system with a key of its own, which speaks one version."""
 
     gost: GostEngine
     keys: Path
     name: str = "ov"
+    version: str = "1.2"
+    clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+
+    @property
+    def types(self) -> str:
+        """Declarations of the prefixes t and b."""
+        return f'xmlns:t="{ROOT}/{self.version}" xmlns:b="{ROOT}/basic/{self.version}"'
 
     def sign(self, element: str, *, by: str | None = None) -> str:
         """ds:Signature over the root of ``element``."""
@@ -101,51 +110,95 @@ class Caller:
         key = self.gost.load_key((self.keys / f"{name}.key.pem").read_bytes())
         return sign_element(element.encode(), self.gost, key, self.certificate(name), self.gost.key_bits(key)).decode()
 
+    def sign_file(self, data: bytes, *, by: str | None = None) -> bytes:
+        """Detached PKCS#7 over ``data``."""
+        name = by or self.name
+        key = self.gost.load_key((self.keys / f"{name}.key.pem").read_bytes())
+        return self.gost.sign_cms(key, self.certificate(name), data)
+
     def certificate(self, name: str | None = None) -> bytes:
         """DER of the certificate of a key."""
         return certificates_of((self.keys / f"{name or self.name}.crt.pem").read_bytes())[0]
 
     def send_request(
-        self, business: str, identifier: str, *, head: str = "", tail: str = "", by: str | None = None
+        self,
+        business: str,
+        identifier: str,
+        *,
+        head: str = "",
+        tail: str = "",
+        by: str | None = None,
+        contents: str = "",
     ) -> bytes:
-        """A signed SendRequest; ``head`` stands before the content, ``tail`` after it."""
+        """A signed SendRequest; ``head`` stands before the content, ``tail`` after it, ``contents`` outside."""
         data = (
-            f'<t:SenderProvidedRequestData xmlns:t="{TYPES}" xmlns:b="{BASIC}" Id="SIGNED_BY_CONSUMER">'
+            f'<t:SenderProvidedRequestData {self.types} Id="SIGNED_BY_CONSUMER">'
             f"<t:MessageID>{identifier}</t:MessageID>{head}"
             f"<b:MessagePrimaryContent>{business}</b:MessagePrimaryContent>{tail}</t:SenderProvidedRequestData>"
         )
-        return self.envelope("SendRequest", data, by=by)
+        return self.envelope("SendRequest", data, by=by, beside=contents)
+
+    def send_response(self, to: str, identifier: str, word: str, *, contents: str = "") -> bytes:
+        """A signed SendResponse that says ``word``."""
+        data = (
+            f'<t:SenderProvidedResponseData {self.types} Id="SIGNED_BY_PROVIDER">'
+            f"<t:MessageID>{identifier}</t:MessageID><t:To>{to}</t:To>{word}</t:SenderProvidedResponseData>"
+        )
+        return self.envelope("SendResponse", data, beside=contents)
 
     def get_response(self, *, node: str = "", names: tuple[str, str] | None = None) -> bytes:
         """A signed GetResponse; ``names`` are NamespaceURI and RootElementLocalName."""
+        return self.envelope("GetResponse", self.selector(node, names))
+
+    def get_request(self, *, node: str = "", names: tuple[str, str] | None = None) -> bytes:
+        """A signed GetRequest; ``names`` are NamespaceURI and RootElementLocalName."""
+        return self.envelope("GetRequest", self.selector(node, names))
+
+    def selector(self, node: str = "", names: tuple[str, str] | None = None, *, at: str = "") -> str:
+        """A MessageTypeSelector of now, or of ``at``."""
         selected = ""
         if names is not None:
             selected = f"<b:NamespaceURI>{names[0]}</b:NamespaceURI>"
             selected += f"<b:RootElementLocalName>{names[1]}</b:RootElementLocalName>"
         of_node = f"<b:NodeID>{node}</b:NodeID>" if node else ""
-        return self.envelope(
-            "GetResponse",
-            f'<b:MessageTypeSelector xmlns:b="{BASIC}" Id="SIGNED_BY_CALLER">{selected}'
-            f"<b:Timestamp>2026-01-01T10:00:00.000+03:00</b:Timestamp>{of_node}</b:MessageTypeSelector>",
+        return (
+            f'<b:MessageTypeSelector {self.types} Id="SIGNED_BY_CALLER">{selected}'
+            f"<b:Timestamp>{at or self.clock().isoformat()}</b:Timestamp>{of_node}</b:MessageTypeSelector>"
         )
 
     def get_response_to(self, original: str) -> bytes:
         """A signed GetResponse that asks for the answer to one request."""
-        element = f'<t:OriginalMessageID xmlns:t="{TYPES}" Id="SIGNED_BY_CALLER">{original}</t:OriginalMessageID>'
-        return self.envelope("GetResponse", element)
+        return self.envelope(
+            "GetResponse", f'<t:OriginalMessageID {self.types} Id="SIGNED_BY_CALLER">{original}</t:OriginalMessageID>'
+        )
+
+    def timestamp(self, *, at: str = "") -> str:
+        """A Timestamp of now, or of ``at``, to be signed."""
+        return f'<b:Timestamp {self.types} Id="SIGNED_BY_CALLER">{at or self.clock().isoformat()}</b:Timestamp>'
+
+    def get_status(self) -> bytes:
+        """A signed GetStatus."""
+        return self.envelope("GetStatus", self.timestamp())
+
+    def get_statistics(self, *, node: str = "") -> bytes:
+        """A signed GetIncomingQueueStatistics."""
+        of_node = f"<t:NodeID>{node}</t:NodeID>" if node else ""
+        return self.envelope("GetIncomingQueueStatistics", self.timestamp(), ahead=of_node)
 
     def ack(self, identifier: str, *, accepted: str = "true") -> bytes:
         """A signed Ack."""
         return self.envelope(
             "Ack",
-            f'<b:AckTargetMessage xmlns:b="{BASIC}" Id="SIGNED_BY_CALLER" accepted="{accepted}">{identifier}'
+            f'<b:AckTargetMessage {self.types} Id="SIGNED_BY_CALLER" accepted="{accepted}">{identifier}'
             "</b:AckTargetMessage>",
         )
 
-    def envelope(self, operation: str, signed: str, *, by: str | None = None) -> bytes:
-        """``signed`` with its signature in the envelope of ``operation``."""
+    def envelope(
+        self, operation: str, signed: str, *, by: str | None = None, ahead: str = "", beside: str = ""
+    ) -> bytes:
+        """``signed`` with its signature in the envelope of ``operation``, other elements around it."""
         return (
-            f'<s:Envelope xmlns:s="{SOAP}"><s:Header/><s:Body><t:{operation}Request xmlns:t="{TYPES}">{signed}'
-            f"<t:CallerInformationSystemSignature>{self.sign(signed, by=by)}</t:CallerInformationSystemSignature>"
-            f"</t:{operation}Request></s:Body></s:Envelope>"
+            f'<s:Envelope xmlns:s="{SOAP}"><s:Header/><s:Body><t:{operation}Request {self.types}>{ahead}{signed}'
+            f"{beside}<t:CallerInformationSystemSignature>{self.sign(signed, by=by)}"
+            f"</t:CallerInformationSystemSignature></t:{operation}Request></s:Body></s:Envelope>"
         ).encode()

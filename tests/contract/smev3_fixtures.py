@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,9 @@ from aiohttp.test_utils import TestClient, TestServer
 from simulators.smev3.app import make_app
 from simulators.smev3.config import SimulatorConfig
 from tests.contract.smev3_caller import Caller, Clock
+from tests.contract.smev3_probes import VERSIONS
 from tests.contract.smev3_world import World
+from tests.contract.smev3_worlds import Both
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,8 +28,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def caller(gost: GostEngine, keys: Path) -> Caller:
-    return Caller(gost, keys)
+def caller(gost: GostEngine, keys: Path, clock: Clock) -> Caller:
+    return Caller(gost, keys, clock=clock)
 
 
 @pytest.fixture
@@ -34,3 +37,19 @@ async def world(keys: Path, gost: GostEngine, clock: Clock, caller: Caller) -> A
     app = make_app(SimulatorConfig(keys=keys, clock=clock), gost)
     async with TestClient(TestServer(app)) as client:
         yield World(client, caller, clock)
+
+
+@pytest.fixture(params=VERSIONS)
+def version(request: pytest.FixtureRequest) -> str:
+    number: str = request.param
+    return number
+
+
+@pytest.fixture
+async def both(keys: Path, gost: GostEngine, clock: Clock, caller: Caller, version: str) -> AsyncIterator[Both]:
+    app = make_app(SimulatorConfig(keys=keys, clock=clock), gost)
+    async with TestClient(TestServer(app)) as client:
+        consumer = World(client, replace(caller, version=version), clock)
+        both = Both(consumer, World(client, replace(caller, version=version, name="ov512"), clock))
+        await both.register()
+        yield both

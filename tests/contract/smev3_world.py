@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
+from adapter.xml.multipart import soap_message
 from tests.contract.smev3_caller import NAMES, message_id
+from tests.contract.smev3_probes import namespaces
 
 if TYPE_CHECKING:
     from aiohttp import web
     from aiohttp.test_utils import TestClient
 
     from tests.contract.smev3_caller import Caller, Clock
+
+
+_OPERATION = re.compile(rb"[<:](\w+)Request[ >]")
 
 
 @dataclass
@@ -24,15 +30,23 @@ class Reply:
     content_type: str
     body: bytes
     tree: etree._Element | None = field(default=None)
+    version: str = "1.2"
 
     def __post_init__(self) -> None:
         if self.content_type == "text/xml" and self.body:
             self.tree = etree.fromstring(self.body)
+        elif self.content_type == "multipart/related":
+            self.tree = etree.fromstring(soap_message(self.body))
+
+    @property
+    def names(self) -> dict[str, str]:
+        """NAMES, with the namespaces of the version spoken."""
+        return NAMES | namespaces(self.version)
 
     def text(self, path: str) -> str | None:
         """Text of the first element at ``path``, with the prefixes of NAMES."""
         assert self.tree is not None
-        found = self.tree.find(path, NAMES)
+        found = self.tree.find(path, self.names)
         return None if found is None else "".join(map(str, found.itertext()))
 
     def fault(self) -> str | None:
@@ -60,10 +74,13 @@ class World:
         return message_id(self.clock.now)
 
     async def post(self, message: bytes, **headers: str) -> Reply:
-        """Post a SOAP message as it is."""
-        sent = {"Content-Type": "text/xml; charset=utf-8", **headers}
-        async with self.client.post("/smev/v1.2/ws", data=message, headers=sent) as response:
-            return Reply(response.status, response.content_type, await response.read())
+        """Post a SOAP message as it is, with the SOAPAction of the operation it names."""
+        named = _OPERATION.findall(message)
+        action = f'"urn:{named[-1].decode()}"' if named else ""
+        sent = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": action, **headers}
+        version = self.caller.version
+        async with self.client.post(f"/smev/v{version}/ws", data=message, headers=sent) as response:
+            return Reply(response.status, response.content_type, await response.read(), version=version)
 
     async def send(self, business: str, identifier: str | None = None, **parts: Any) -> str:
         """Send a request that has to be accepted; returns its MessageID."""
@@ -76,8 +93,28 @@ class World:
         """Ask for the next answer."""
         return await self.post(self.caller.get_response(**selector))
 
+    async def take(self, **selector: Any) -> Reply:
+        """Ask for the next request, as a provider."""
+        return await self.post(self.caller.get_request(**selector))
+
+    async def say(self, to: str, word: str, identifier: str | None = None, **parts: Any) -> Reply:
+        """Answer a request, as a provider."""
+        return await self.post(self.caller.send_response(to, identifier or self.fresh(), word, **parts))
+
+    async def put(self, **wanted: Any) -> dict[str, Any]:
+        """Put a request into a queue by hand, as if another system had sent it."""
+        async with self.client.post("/_sim/incoming", json=wanted) as response:
+            assert response.status == 201, await response.text()
+            told: dict[str, Any] = await response.json()
+            return told
+
+    async def set(self, **settings: float) -> None:
+        """Change a setting."""
+        async with self.client.post("/_sim/settings", json=settings) as response:
+            assert response.status == 204, await response.text()
+
     async def ack(self, reply: Reply) -> Reply:
-        """Confirm the answer in ``reply``."""
+        """Confirm the message in ``reply``."""
         return await self.post(self.caller.ack(reply.text(".//t:MessageMetadata/t:MessageId") or ""))
 
     async def scenario(self, **rule: Any) -> int:

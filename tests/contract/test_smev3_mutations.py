@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING
@@ -87,13 +88,13 @@ def test_no_changed_byte_changes_what_is_acted_on(keys: Path, gost: GostEngine, 
     def outcome(message: bytes) -> object:
         """What was taken: the id, the node and the content, or the refusal's code."""
         simulator.reset()
-        visit = Visit(VERSIONS["1.2"], message, "")
+        visit = Visit(VERSIONS["1.2"], message, "urn:SendRequest")
         try:
             arrival, effects = simulator.admit(visit)
-            simulator.perform(visit, arrival, effects)
+            asyncio.run(simulator.perform(visit, arrival, effects))
         except RefusedError as refusal:
             return refusal.code
-        ((address, letter),) = simulator.queues.waiting()
+        ((address, letter),) = simulator.office.queues.waiting()
         return letter.original, address.node, [request.data for request in simulator.debt_requests.all()]
 
     expected = outcome(good.message)

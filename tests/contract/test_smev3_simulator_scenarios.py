@@ -8,6 +8,7 @@ import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import ANY
 from uuid import uuid4
 
 import aiohttp
@@ -201,7 +202,7 @@ async def test_reset_forgets_everything(world: World) -> None:
     async with world.client.post("/_sim/reset") as response:
         assert response.status == 204
     assert await world.admin("ledger") == await world.admin("requests") == await world.admin("scenario") == []
-    assert await world.admin("health") == {"status": "ok", "waiting": 0}
+    assert await world.admin("health") == {"status": "ok", "waiting": 0, "ftp": ANY}
     await world.send(new_request(), identifier)
 
 

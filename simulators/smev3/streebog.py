@@ -1,0 +1,79 @@
+"""GOST R 34.11-2012 of files that do not fit into memory, and PKCS#7 signatures over them by the digest alone."""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import c_char_p, c_int, c_size_t, c_void_p
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from adapter.signing import gost_cms, libcrypto
+from adapter.signing.gost import GostKey
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from adapter.signing.gost import GostEngine
+    from adapter.signing.gost_cms import CmsVerdict
+
+_CHUNK = 1 << 20
+_OIDS = {256: "1.2.643.7.1.1.2.2", 512: "1.2.643.7.1.1.2.3"}
+
+
+def digest_file(path: Path, bits: int = 256) -> bytes:
+    """Return the digest of the file at ``path``, read in pieces. Raises OSError, GostUnavailableError.
+
+    Takes seconds for large files and holds no lock of the interpreter meanwhile: run it in a thread.
+    """
+    library = libcrypto.load()
+    crypto = library.functions
+    crypto.EVP_DigestInit_ex.argtypes = [c_void_p, c_void_p, c_void_p]
+    crypto.EVP_DigestUpdate.argtypes = [c_void_p, c_char_p, c_size_t]
+    crypto.EVP_DigestFinal_ex.argtypes = [c_void_p, c_char_p, c_void_p]
+    for name in ("EVP_DigestInit_ex", "EVP_DigestUpdate", "EVP_DigestFinal_ex"):
+        getattr(crypto, name).restype = c_int
+    context = crypto.EVP_MD_CTX_new()
+    result = ctypes.create_string_buffer(bits // 8)
+    try:
+        done: int = crypto.EVP_DigestInit_ex(context, library.digest(_OIDS[bits]), library.engine)
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                done &= crypto.EVP_DigestUpdate(context, chunk, len(chunk))
+        done &= crypto.EVP_DigestFinal_ex(context, result, None)
+    finally:
+        crypto.EVP_MD_CTX_free(context)
+    if done != 1:
+        raise libcrypto.GostUnavailableError(f"the digest failed: {library.last_error()}")
+    return result.raw
+
+
+@dataclass(frozen=True, slots=True)
+class FileDigests:
+    """Stands in for the engine where PKCS#7 asks for the digest of the data: the data are the file's."""
+
+    engine: GostEngine
+    path: Path
+
+    def digest(self, bits: int, _data: bytes) -> bytes:
+        """Return the digest of the file."""
+        return digest_file(self.path, bits)
+
+    def sign(self, key: object, data: bytes) -> bytes:
+        """Sign as the engine does."""
+        return self.engine.sign(key, data)
+
+    def verify(self, certificate: bytes, data: bytes, signature: bytes) -> bool:
+        """Verify as the engine does."""
+        return self.engine.verify(certificate, data, signature)
+
+
+def sign_file(engine: GostEngine, key: object, certificate: bytes, path: Path) -> bytes:
+    """Return a detached DER PKCS#7 over the file at ``path``."""
+    if not isinstance(key, GostKey):
+        raise TypeError("expected a key from GostEngine.load_key")
+    return gost_cms.sign(FileDigests(engine, path), key, certificate, b"", detached=True, signed_at=None)
+
+
+def verify_file(engine: GostEngine, signature: bytes, path: Path) -> CmsVerdict:
+    """Judge a detached DER PKCS#7 over the file at ``path``; never raises for foreign bytes."""
+    return gost_cms.verify(FileDigests(engine, path), signature, b"")
