@@ -45,8 +45,8 @@ bench: setup ## run every benchmark; each prints one JSON line
 	@found=0; for file in bench/[a-z]*.py; do [ -e "$$file" ] || continue; found=1; $(BIN)/python "$$file" || exit 1; done; \
 	[ $$found = 1 ] || echo "There are no benchmarks yet: bench/ is empty."
 
-chaos: setup ## run the fault suite
-	@if [ -e bench/chaos/__main__.py ]; then $(BIN)/python -m bench.chaos; else echo "There is no chaos run yet; faults are tested by 'make test' (tests/faults)."; fi
+chaos: setup ## kill workers, services and cluster nodes under load for half an hour at most; CHAOS_RUNS=nodes chooses one run
+	@$(BIN)/python -m bench.chaos
 
 freeze: setup ## pack the committed adapter for the upgrade tests; once per release, REVISION=v0.1.0 names another commit
 	@$(BIN)/python -m tests.migration.freeze $(REVISION)

@@ -15,7 +15,7 @@ from bench.chaos.books import Books, Reply
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
 #: What a broker that goes away raises on its clients.
 _AWAY: tuple[type[Exception], ...] = (AMQPException, OSError, TimeoutError, RuntimeError, asyncio.InvalidStateError)
@@ -51,9 +51,9 @@ class Unnamed(commands.Basic.Properties):
 class Auditor:
     """Publishes commands to ``command_queue`` and reads everything that comes back to a durable queue of its own."""
 
-    def __init__(self, url: str, context: ssl.SSLContext, command_queue: str) -> None:
-        """``url`` is the broker's AMQP URL, ``context`` the upstream system's own TLS."""
-        self._url = url
+    def __init__(self, url: str | Sequence[str], context: ssl.SSLContext, command_queue: str) -> None:
+        """``url`` is the broker's AMQP URL, or those of its nodes; ``context`` is the upstream system's own TLS."""
+        self._urls = [url] if isinstance(url, str) else list(url)
         self._context = context
         self._command_queue = command_queue
         self.reply_queue = f"audit.{uuid4().hex}"
@@ -63,7 +63,9 @@ class Auditor:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, url: str, context: ssl.SSLContext, command_queue: str) -> AsyncIterator[Auditor]:
+    async def open(
+        cls, url: str | Sequence[str], context: ssl.SSLContext, command_queue: str
+    ) -> AsyncIterator[Auditor]:
         """Read replies for the length of a block; the reply queue ends with it."""
         auditor = cls(url, context, command_queue)
         async with asyncio.TaskGroup() as group:
@@ -107,10 +109,14 @@ class Auditor:
         """Wait until every confirmed command has a reply. Raises TimeoutError with the number still missing."""
         try:
             async with asyncio.timeout(seconds), self._news:
-                await self._news.wait_for(lambda: not self.books.missing())
+                await self._news.wait_for(self._complete)
         except TimeoutError:
             missing = len(self.books.missing())
             raise TimeoutError(f"{missing} of {len(self.books.confirmed)} commands have no reply") from None
+
+    def _complete(self) -> bool:
+        """Tell whether nothing is missing; the costly comparison is made only when the numbers allow it."""
+        return len(self.books.replies) >= len(self.books.confirmed) and not self.books.missing()
 
     async def progressed(self, replies: int, seconds: float) -> None:
         """Wait until ``replies`` commands have been answered."""
@@ -172,9 +178,12 @@ class Auditor:
             self._news.notify_all()
 
     async def _connect(self, name: str) -> aio_pika.abc.AbstractConnection:
-        return await aio_pika.connect(
-            f"{self._url}&name={name.replace(' ', '+')}", ssl_context=self._context, timeout=_TIMEOUT
-        )
+        """Connect to the first node that takes us; raises what the last one raised."""
+        *most, last = [f"{url}&name={name.replace(' ', '+')}" for url in self._urls]
+        for url in most:
+            with surviving():
+                return await aio_pika.connect(url, ssl_context=self._context, timeout=_TIMEOUT)
+        return await aio_pika.connect(last, ssl_context=self._context, timeout=_TIMEOUT)
 
     async def _remove_queue(self) -> None:
         with surviving():

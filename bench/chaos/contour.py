@@ -15,6 +15,7 @@ from deploy.local.debian import PROJECT
 from deploy.local.postgres import LocalPostgres
 from deploy.local.processes import OwnedProcess, clean_environment, get, last_lines, remembered_ports, wait_until
 from deploy.local.rabbitmq import LocalRabbit
+from deploy.local.rabbitmq_cluster import RabbitCluster
 from deploy.local.signing_keys import make_signing_keys
 
 if TYPE_CHECKING:
@@ -29,12 +30,16 @@ ACK_WINDOW = "3"
 class Contour:
     """A context manager: everything is up inside, and exactly that is stopped at the end."""
 
-    def __init__(self, folder: Path) -> None:
-        """``folder`` holds all state; what an earlier run left there is stopped and removed."""
+    def __init__(self, folder: Path, *, nodes: int = 1) -> None:
+        """``folder`` holds all state; what an earlier run left there is stopped and removed.
+
+        With several ``nodes`` the broker is a cluster, and ``cluster`` is set.
+        """
         self.folder = folder
+        self._size = nodes
         self._open()
         self._stop()
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
         self._open()
         self._ports: dict[str, int] = {}
 
@@ -42,6 +47,7 @@ class Contour:
         """Make certificates and name the processes; nothing is started."""
         folder = self.folder
         self.certificates = Certificates(folder / "certificates")
+        self.cluster = RabbitCluster(folder / "cluster", self.certificates, size=self._size)
         self.rabbit = LocalRabbit(folder / "rabbitmq", self.certificates)
         self.postgres = LocalPostgres(folder / "postgres")
         self._servers = {name: OwnedProcess(name, folder / f"{name}.pid") for name in ("sign_service", "smev3")}
@@ -67,9 +73,14 @@ class Contour:
         return f"http://127.0.0.1:{self._ports['smev3']}"
 
     @property
-    def broker_url(self) -> str:
-        """AMQP URL of the upstream system, which logs in by certificate."""
-        return f"amqps://{self.rabbit.host}:{self.rabbit.port}/?auth=external"
+    def broker_hosts(self) -> list[str]:
+        """``host:port`` of every node of the broker."""
+        return self.cluster.hosts if self._size > 1 else [f"{self.rabbit.host}:{self.rabbit.port}"]
+
+    @property
+    def broker_urls(self) -> list[str]:
+        """AMQP URLs of the upstream system, which logs in by certificate."""
+        return [f"amqps://{host}/?auth=external" for host in self.broker_hosts]
 
     def upstream_tls(self) -> ssl.SSLContext:
         """Return the upstream system's own TLS."""
@@ -87,8 +98,7 @@ class Contour:
             "CA_CERT": str(self.certificates.ca),
             "CLIENT_CERT": str(pair.certificate),
             "CLIENT_KEY": str(pair.key),
-            "MQ_HOST": self.rabbit.host,
-            "MQ_PORT": str(self.rabbit.port),
+            "MQ_HOST": ",".join(self.broker_hosts),
             "MQ_HEARTBEAT": "5",
             "SMEV_SERVICE": f"{self.simulator_url}/smev/v1.2/ws",
             "SMEV_TRUST": str(keys / "ca.crt.pem"),
@@ -117,7 +127,7 @@ class Contour:
         for client in ("adapter", "upstream"):
             self.certificates.client(client)
         make_signing_keys(self.folder / "keys")
-        self.rabbit.start()
+        (self.cluster if self._size > 1 else self.rabbit).start()
         self.postgres.start()
         self.postgres.create_database(DATABASE)
         self._ports = remembered_ports(self.folder / "ports.json", list(self._servers))
@@ -135,4 +145,5 @@ class Contour:
         for server in self._servers.values():
             server.stop()
         self.rabbit.stop()
+        self.cluster.stop()
         self.postgres.remove()

@@ -60,7 +60,7 @@ class Run:
     async def go(self) -> dict[str, int]:
         """Run to the end and return the figures."""
         contour = self._contour
-        async with Auditor.open(contour.broker_url, contour.upstream_tls(), ACTION) as auditor:
+        async with Auditor.open(contour.broker_urls, contour.upstream_tls(), ACTION) as auditor:
             try:
                 await self._staff()
                 await self._faults(auditor)
@@ -173,22 +173,24 @@ class Run:
         say(f"published and killed; waiting for {len(auditor.books.missing())} replies")
         try:
             await auditor.answered(self._left())
-            await self._rest()
+            await rest(self._contour, self._left())
             await auditor.caught_up()
         except TimeoutError as error:
             say(f"time is over: {error}")
 
-    async def _rest(self) -> None:
-        question = (
-            "select not exists (select 1 from outbox where state <> 'sent') and not exists (select 1 from exchanges"
-            " where state in ('received', 'submitting', 'waiting', 'answered', 'retrying'))"
-        )
-        async with asyncio.timeout(self._left()):
-            while (await asyncio.to_thread(self._contour.postgres.psql, question, database="chaos")).strip() != "t":  # noqa: ASYNC110  — a table gives no signal
-                await asyncio.sleep(0.5)
-
     def _left(self) -> float:
         return max(1.0, self._deadline - time.monotonic())
+
+
+async def rest(contour: Contour, seconds: float) -> None:
+    """Wait until the journal has nothing left to do. Raises TimeoutError."""
+    question = (
+        "select not exists (select 1 from outbox where state <> 'sent') and not exists (select 1 from exchanges"
+        " where state in ('received', 'submitting', 'waiting', 'answered', 'retrying'))"
+    )
+    async with asyncio.timeout(seconds):
+        while (await asyncio.to_thread(contour.postgres.psql, question, database="chaos")).strip() != "t":  # noqa: ASYNC110  — a table gives no signal
+            await asyncio.sleep(0.5)
 
 
 def make_command() -> tuple[str, bytes]:

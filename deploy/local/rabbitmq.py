@@ -69,6 +69,16 @@ class Programs:
         return cls(server.parent, epmd, f"{root}/usr/lib/erlang/bin:{root}/usr/bin:{os.defpath}", libraries)
 
 
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """What the nodes of one cluster share: their epmd's port, cookie, the operator's password, all their names."""
+
+    epmd_port: int
+    cookie: str
+    password: str
+    names: tuple[str, ...]
+
+
 class LocalRabbit:
     """One broker in ``state_dir``; a context manager that starts it and stops exactly it.
 
@@ -87,8 +97,10 @@ class LocalRabbit:
     ) -> None:
         """Prepare names and paths; nothing is started or written yet.
 
-        Logs and pid files go below ``state_dir`` unless ``log_dir`` and ``run_dir`` say otherwise.
+        Logs and pid files go below ``state_dir`` unless ``log_dir`` and ``run_dir`` say otherwise. ``peers`` is set by
+        whoever makes a cluster of several, and runs the epmd that they share (rabbitmq_cluster.py).
         """
+        self.peers: Peers | None = None
         self.state_dir = state_dir.resolve()
         self.certs = certs
         self.quiet = quiet
@@ -133,7 +145,7 @@ class LocalRabbit:
     @property
     def password(self) -> str:
         """The password of :attr:`username`, made at the first start and kept."""
-        return self._secret("password")
+        return self.peers.password if self.peers else self._secret("password")
 
     def start(self) -> None:
         """Start the broker and return when it takes TLS connections; do nothing when it runs."""
@@ -239,12 +251,12 @@ class LocalRabbit:
         home = self.state_dir / "home"
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        names = ("amqps", "distribution", "epmd", *(f"ctl{number}" for number in range(4)))
+        names = ("amqps", "distribution", *(f"ctl{number}" for number in range(4)), *(() if self.peers else ("epmd",)))
         self._ports = remembered_ports(self.state_dir / "ports.json", names)
         cookie = home / ".erlang.cookie"
         if not cookie.exists():
             cookie.touch(mode=0o600)
-            cookie.write_text(secrets.token_hex(16).upper(), encoding="ascii")
+            cookie.write_text(self.peers.cookie if self.peers else secrets.token_hex(16).upper(), encoding="ascii")
             cookie.chmod(0o400)
         (self.state_dir / "rabbitmq.conf").write_text(self._configuration(), encoding="utf-8")
         (self.state_dir / "env.conf").write_text("", encoding="utf-8")
@@ -277,9 +289,21 @@ class LocalRabbit:
                 f"log.file = {self.log}",
                 "log.file.level = info",
                 "log.console = false",
+                *self._membership(),
                 "",
             )
         )
+
+    def _membership(self) -> list[str]:
+        """Return how a node finds its cluster: it joins one that is up, keeps still in a minority, spreads leaders."""
+        if self.peers is None:
+            return []
+        return [
+            "cluster_partition_handling = pause_minority",
+            "queue_leader_locator = balanced",
+            "cluster_formation.peer_discovery_backend = classic_config",
+            *(f"cluster_formation.classic_config.nodes.{n} = {name}" for n, name in enumerate(self.peers.names, 1)),
+        ]
 
     def _definitions(self) -> dict[str, object]:
         users = [{"name": name, "password_hash": "", "tags": ""} for name in CERTIFICATE_USERS]
@@ -297,8 +321,8 @@ class LocalRabbit:
     def _environment(self) -> dict[str, str]:
         state, found = self.state_dir, self._programs
         loopback = "-kernel inet_dist_use_interface {127,0,0,1}"
+        epmd = self.peers.epmd_port if self.peers else self._port("epmd")
         control = sorted(port for name, port in self._ports.items() if name.startswith("ctl"))
-        self._port("epmd")
         environment = clean_environment(
             PATH=found.path,
             HOME=str(state / "home"),
@@ -310,7 +334,7 @@ class LocalRabbit:
             RABBITMQ_CONF_ENV_FILE=str(state / "env.conf"),
             RABBITMQ_ENABLED_PLUGINS_FILE=str(state / "plugins"),
             RABBITMQ_DIST_PORT=str(self._port("distribution")),
-            ERL_EPMD_PORT=str(self._port("epmd")),
+            ERL_EPMD_PORT=str(epmd),
             ERL_EPMD_ADDRESS="127.0.0.1",
             ERL_INETRC=str(state / "inetrc"),
             RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=f"{loopback} -start_epmd false",
@@ -328,9 +352,8 @@ class LocalRabbit:
 
     def _spawn(self) -> None:
         environment = self._environment()
-        epmd = (str(self._programs.epmd), "-port", environment["ERL_EPMD_PORT"], "-address", "127.0.0.1")
-        self._epmd.spawn(epmd, env=environment, log=self._output)
-        wait_until(lambda: accepts(self._port("epmd")), 10)
+        if self.peers is None:
+            spawn_epmd(self._epmd, self._programs, self._port("epmd"), self._output)
         self._broker.spawn((str(self._programs.scripts / "rabbitmq-server"),), env=environment, log=self._output)
 
     def _ready(self) -> bool:
@@ -341,6 +364,14 @@ class LocalRabbit:
     def _last_words(self) -> str:
         """Return the end of the log, or what was said before there was one."""
         return last_lines(self._output if "Kernel pid terminated" in last_lines(self._output) else self.log)
+
+
+def spawn_epmd(process: OwnedProcess, programs: Programs, port: int, log: Path) -> None:
+    """Start the port mapper through which Erlang nodes find each other, on loopback alone."""
+    libraries = {"LD_LIBRARY_PATH": programs.libraries} if programs.libraries else {}
+    argv = (str(programs.epmd), "-port", str(port), "-address", "127.0.0.1")
+    process.spawn(argv, env=clean_environment(PATH=programs.path, **libraries), log=log)
+    wait_until(lambda: accepts(port), 10)
 
 
 def _name_resolution() -> str:
