@@ -23,6 +23,7 @@ class Wire:
         self._flows = asyncio.Event()
         self._flows.set()
         self._links: dict[asyncio.Task[None], tuple[asyncio.StreamWriter, ...]] = {}
+        self._server: asyncio.Server | None = None
         self.port = 0
         self.opened = 0
         self.refuses = False
@@ -32,15 +33,24 @@ class Wire:
     async def laid(cls, host: str, port: int) -> AsyncIterator[Wire]:
         """Listen on a free loopback port for the length of a block."""
         wire = cls(host, port)
-        server = await asyncio.start_server(wire._accept, "127.0.0.1", 0)
-        wire.port = server.sockets[0].getsockname()[1]
+        await wire.pick_up()
         try:
             yield wire
         finally:
             wire.thaw()
-            server.close()
+            wire.hang_up()
             wire.reset()
             await asyncio.gather(*wire._links, return_exceptions=True)
+
+    async def pick_up(self) -> None:
+        """Listen, again on the same port."""
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def hang_up(self) -> None:
+        """Listen no more: new connections are refused, open ones stay."""
+        if self._server is not None:
+            self._server.close()
 
     def reset(self) -> int:
         """Reset every open connection (RST, not FIN); return how many."""

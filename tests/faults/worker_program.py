@@ -1,8 +1,10 @@
-"""A worker process with three small actions and a gateway that talks to the recorder: what the fault tests kill.
+"""A worker process with a few small actions and a gateway that talks to the recorder: what the fault tests kill.
 
 ``python tests/faults/worker_program.py`` reads the adapter's own variables, RECORDER (URL) and REPEAT_RULES (JSON:
 operation to rule; the first one is what ``call`` uses). Actions: ``echo`` answers at once, ``call`` asks the recorder,
-``die`` ends the process at once when its body says so.
+``die`` ends the process at once when its body says so. With CALM_RECORDER (URL) there is ``calm``, which asks a
+recorder of its own through a gateway of its own; with SMEV_SERVICE there are the real actions of СМЭВ3 beside them.
+CALL_TIMEOUT is how long a call of a recorder may take, in seconds.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -20,6 +23,7 @@ import orjson
 
 from adapter import faultpoints
 from adapter import settings as configuration
+from adapter.bootstrap import open_gateways
 from adapter.errors import AdapterError, FieldFault, InvalidCommandError
 from adapter.exchange import (
     Accepted,
@@ -40,20 +44,20 @@ from adapter.exchange import (
 from adapter.journal.writer import JournalUnavailableError
 from adapter.log import configure
 from adapter.pipeline.ports import Registry
+from adapter.services.registry import make_services
 from adapter.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ACTIONS = {"echo": "recorder", "call": "recorder", "die": "recorder"}
-_TIMEOUT = aiohttp.ClientTimeout(total=20)
+SMEV_ACTION = "zhkh-debt-requests"
 
 
 class SmallService:
     """Echoes, calls, raises or ends the process, as its body says."""
 
     title = "Проба"
-    gateway = "recorder"
     deadline = timedelta(minutes=5)
     schema = None
     examples = ()
@@ -61,6 +65,7 @@ class SmallService:
     def __init__(self, action: str, operation: str) -> None:
         """``operation`` is what ``call`` asks of the gateway."""
         self.action = action
+        self.gateway = "calm" if action == "calm" else "recorder"
         self._operation = operation
 
     def start(self, command: Command) -> Step:
@@ -72,8 +77,8 @@ class SmallService:
             raise RuntimeError("a defect")
         if isinstance(body, dict) and body.get("die"):
             os.kill(os.getpid(), signal.SIGKILL)
-        if self.action == "call":
-            return Call("recorder", self._operation, command.body)
+        if self.action in ("call", "calm"):
+            return Call(self.gateway, self._operation, command.body)
         return Reply({"result": body if len(command.body) < 100_000 else len(command.body)})
 
     def resume(self, command: Command, answer: Answer) -> Step:
@@ -84,14 +89,14 @@ class SmallService:
 
 
 class RecorderGateway:
-    """Posts every call to the recorder."""
+    """Posts every call to a recorder."""
 
-    name = "recorder"
     id_lifetime = None
 
-    def __init__(self, url: str, session: aiohttp.ClientSession, rules: Mapping[str, Repeat]) -> None:
+    def __init__(self, name: str, url: str, session: aiohttp.ClientSession, rules: Mapping[str, Repeat]) -> None:
         """``rules`` is the repeat table under test."""
-        self._url = url
+        self.name = name
+        self._url = url.rstrip("/")
         self._session = session
         self.repeat_rules = rules
 
@@ -107,6 +112,8 @@ class RecorderGateway:
         try:
             async with self._session.post(f"{self._url}/send", data=prepared.body, headers=headers) as answer:
                 raw = await answer.read()
+        except aiohttp.ClientConnectorError:
+            return TryLater(AdapterError("TEST-NO-CONNECTION", "нет связи"))
         except (aiohttp.ClientError, TimeoutError):
             return Unanswered(AdapterError("TEST-NO-ANSWER", "нет ответа"))
         if answer.status == 503:
@@ -119,11 +126,10 @@ class RecorderGateway:
 class RecorderSource:
     """Fetches answers, hands them over, acks them."""
 
-    name = "recorder"
-
-    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+    def __init__(self, name: str, url: str, session: aiohttp.ClientSession) -> None:
         """``url`` is the recorder's."""
-        self._url = url
+        self.name = name
+        self._url = url.rstrip("/")
         self._session = session
 
     async def run(self, intake: Intake) -> None:
@@ -138,7 +144,7 @@ class RecorderSource:
     async def _take(self, intake: Intake, answer: dict[str, str]) -> None:
         content = answer["content"].encode()
         taken = await intake.take(
-            Answer("recorder", answer["key"], answer["reference"], AnswerKind.ANSWER, content, content)
+            Answer(self.name, answer["key"], answer["reference"], AnswerKind.ANSWER, content, content)
         )
         if taken:
             async with self._session.post(f"{self._url}/ack/{answer['key']}"):
@@ -155,16 +161,41 @@ class Silent:
     def count(self, name: str, n: int = 1) -> None: ...
 
 
+def served() -> dict[str, str]:
+    """Return the gateway of every action that this program can serve."""
+    actions = dict(ACTIONS)
+    if "CALM_RECORDER" in os.environ:
+        actions["calm"] = "calm"
+    if "SMEV_SERVICE" in os.environ:
+        actions[SMEV_ACTION] = "smev3"
+    return actions
+
+
 async def serve() -> None:
-    settings = configuration.load(os.environ, ACTIONS)
+    settings = configuration.load(os.environ, served())
     configure(settings.logging.level, "json")
     faultpoints.arm(os.environ)
     rules = {name: Repeat(rule) for name, rule in orjson.loads(os.environ["REPEAT_RULES"]).items()}
-    async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:
-        gateway = RecorderGateway(os.environ["RECORDER"], session, rules)
-        services = {action: SmallService(action, next(iter(rules))) for action in settings.services.actions}
-        source = RecorderSource(os.environ["RECORDER"], session)
-        worker = Worker(settings, Registry(services, {"recorder": gateway}), [source], Silent())
+    timeout = aiohttp.ClientTimeout(total=float(os.environ.get("CALL_TIMEOUT", "20")))
+    urls = {"recorder": os.environ["RECORDER"], "calm": os.environ.get("CALM_RECORDER", "")}
+    async with AsyncExitStack() as stack:
+        real = {name: service for name, service in make_services(os.environ).items() if name == SMEV_ACTION}
+        registry, sources = await open_gateways(settings, real, Silent(), stack)
+        services, gateways = {}, dict(registry.gateways)
+        for name, url in urls.items():
+            if url:
+                # Answers have connections of their own: calls that hang do not hold them up.
+                calls, fetches = [
+                    await stack.enter_async_context(
+                        aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0))
+                    )
+                    for _ in range(2)
+                ]
+                gateways[name] = RecorderGateway(name, url, calls, rules)
+                sources.append(RecorderSource(name, os.environ.get(f"{name.upper()}_ANSWERS", url), fetches))
+        for action in settings.services.actions:
+            services[action] = real.get(action) or SmallService(action, next(iter(rules)))
+        worker = Worker(settings, Registry(services, gateways, registry.places), sources, Silent())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, worker.stop)
