@@ -107,6 +107,15 @@ class Caller:
         prepared = Prepared(exchange.operation or "", exchange.gateway_id or "", bytes(request["data"] or b""), minted)
         await self._make(runner, exchange, envelope, gateway, prepared, earlier=exchange.attempts)
 
+    def cause(self, exchange: Exchange) -> dict[str, str] | None:
+        """Return why a retrying exchange gets no further while its gateway or the signing is away; asks nobody."""
+        service = self._registry.services.get(exchange.action)
+        bulkhead = self._bulkheads.get(exchange.gateway or (service.gateway if service else ""))
+        if bulkhead is None or exchange.state is not State.RETRYING:
+            return None
+        error = bulkhead.calls.cause or bulkhead.signing.cause
+        return None if error is None else _cause(error)
+
     async def _may_be_taken(self, exchange: Exchange) -> bool:
         """Tell whether any attempt under the present id may have reached the gateway."""
         if exchange.state is State.SUBMITTING:

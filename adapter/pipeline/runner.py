@@ -91,7 +91,7 @@ class Runner:
         elif exchange.state is State.ANSWERED:
             await self._resume(exchange, envelope, answer)
         elif exchange.state is State.WAITING or (exchange.expired() and exchange.state is not State.SUBMITTING):
-            await self.fail(exchange, State.EXPIRED, KnownError(Code.EXPIRED))
+            await self.fail(exchange, State.EXPIRED, KnownError(Code.EXPIRED, details=self._caller.cause(exchange)))
         elif exchange.gateway_id is not None:
             await self._caller.repeat(self, exchange, envelope)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -42,7 +43,7 @@ async def neighbours(yard: Yard, line: Wire) -> AsyncIterator[Yard]:
             "RECORDER_ANSWERS": yard.environment["RECORDER"],
             "RECORDER": f"http://127.0.0.1:{line.port}",
             "CALM_RECORDER": calm.url.rstrip("/"),
-            "CALL_TIMEOUT": "2",
+            "CALL_TIMEOUT": "8",
         }
         yield yard
 
@@ -126,6 +127,8 @@ async def test_commands_whose_gateway_stays_away_expire_on_time_and_are_never_se
         assert auditor.books.replies.keys() == {name for name, _ in late}
         assert datetime.now(UTC) >= deadline
         assert auditor.books.outcomes() == {"ADAPTER-EXPIRED": 30}
+        for (reply,) in auditor.books.replies.values():
+            assert json.loads(reply.body)["error"]["details"]["cause"] == "TEST-NO-CONNECTION"
         await back(line, "refusing")
         await auditor.answered(60)
     assert {submit.transport_id for submit in yard.recorder.submits}.isdisjoint(name for name, _ in late)
