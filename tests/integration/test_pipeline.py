@@ -56,7 +56,7 @@ async def test_a_call_waits_for_its_answer_and_then_replies(house: House) -> Non
     kinds = [
         row["kind"]
         for row in await house.database.fetch(
-            "select kind from proof join exchanges e on e.id = exchange_id where e.message_id = 'm-4' order by at"
+            "select kind from proof join commands e on e.id = exchange_id where e.message_id = 'm-4' order by at"
         )
     ]
     assert kinds == ["request", "accepted", "answer", "outcome"]
@@ -69,7 +69,7 @@ async def test_the_exact_bytes_sent_and_received_are_kept_as_proof(house: House)
     await house.source.bring(answer)
     await house.upstream.reply()
     rows = await house.database.fetch(
-        "select p.kind, p.data from proof p join exchanges e on e.id = p.exchange_id where e.message_id = 'm-5'"
+        "select p.kind, p.data from proof p join commands e on e.id = p.exchange_id where e.message_id = 'm-5'"
     )
     data = {row["kind"]: row["data"] for row in rows}
     assert data["request"] == prepared.body
