@@ -197,13 +197,15 @@ class Redaction:
         line: dict[str, Any] = {key: event.pop(key) for key in _OWN if key in event}
         line |= {key: self._value(key, event.pop(key)) for key in ("logger", "event") if key in event}
         for key, value in event.items():
-            line[key if re.fullmatch(r"[a-z][a-z0-9_]{0,40}", key) else "[key]"] = self._value(key, value)
+            line[_key(key)] = self._value(key, value)
         error = _error_of(exc_info)
         if error is not None:
             line["failure"] = reduce_error(error, frames=self._frames)
         return line
 
     def _value(self, key: str, value: Any, depth: int = 0) -> Any:
+        if type(value) is str:
+            return _text(key, value)
         for kinds, show in _SCALARS:
             if isinstance(value, kinds):
                 return show(key, value)
@@ -220,6 +222,11 @@ class Redaction:
         listed = {key: item for key, item in value.items() if isinstance(key, str) and (key in WORDS or key in IDS)}
         shown = {key: self._value(key, item, depth) for key, item in listed.items()}
         return shown if len(listed) == len(value) else shown | {"hidden": len(value) - len(listed)}
+
+
+@lru_cache(256)
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[a-z][a-z0-9_]{0,40}", key) else "[key]"
 
 
 def _text(key: str, value: str) -> str:

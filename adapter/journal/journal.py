@@ -67,13 +67,9 @@ class Journal:
         """Set while Postgres takes writes."""
         return self._writer.available
 
-    async def write(self, operation: Operation[Result]) -> Result:
+    def write(self, operation: Operation[Result]) -> asyncio.Future[Result]:
         """Commit one operation; see :meth:`adapter.journal.writer.Writer.write`."""
-        return await self._writer.write(operation)
-
-    def submit(self, operation: Operation[Result]) -> asyncio.Future[Result]:
-        """Queue one operation; see :meth:`adapter.journal.writer.Writer.submit`."""
-        return self._writer.submit(operation)
+        return self._writer.write(operation)
 
     async def write_surely(self, operation: Operation[Result]) -> Result:
         """Commit one operation however long Postgres is away: for what is true already and known to nobody else.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from adapter.exchange import Command, State
@@ -60,7 +61,8 @@ class Exchange:
         return self.deadline <= datetime.now(UTC)
 
 
-_FIELDS = tuple(Exchange.__slots__)
+_columns = itemgetter(*Exchange.__slots__)
+_STATES = {state.value: state for state in State}
 
 
 def read_outbox(row: asyncpg.Record) -> OutboxRow:
@@ -70,9 +72,9 @@ def read_outbox(row: asyncpg.Record) -> OutboxRow:
 
 def read_exchange(row: asyncpg.Record) -> Exchange:
     """Build an Exchange from a row of ``exchanges``."""
-    values = {name: row[name] for name in _FIELDS}
-    values["state"] = State(values["state"])
-    return Exchange(**values)
+    exchange = Exchange(*_columns(row))
+    exchange.state = _STATES[exchange.state]
+    return exchange
 
 
 @dataclass(frozen=True, slots=True)

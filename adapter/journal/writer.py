@@ -28,6 +28,8 @@ _MOST: Final = 512
 #: Bytes of one transaction: a crowd of large bodies must not become one message that neither side can hold.
 _HEAVY: Final = 16 * 2**20
 _TRIES: Final = 4
+#: Results handed out in one turn of the loop.
+_SLICE: Final = 16
 _PAUSES: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _TIMEOUT: Final = 20.0
 #: What a database that went away raises; asyncpg reports a connection lost between two steps as its own internal error.
@@ -67,15 +69,11 @@ class Writer:
         self._failures = 0
         self.available = asyncio.Event()
 
-    async def write(self, operation: Operation[Result]) -> Result:
-        """Return the operation's result once it is committed.
+    def write(self, operation: Operation[Result]) -> asyncio.Future[Result]:
+        """Queue an operation for the next commit; the future ends with its result once that is committed.
 
-        Raises JournalUnavailableError when the database went away, RowRefusedError when it refuses this row alone.
+        It raises JournalUnavailableError when the database went away, RowRefusedError when it refuses this row alone.
         """
-        return await self.submit(operation)
-
-    def submit(self, operation: Operation[Result]) -> asyncio.Future[Result]:
-        """Queue an operation for the next commit; the future ends as :meth:`write` does. Many cost no task each."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((operation, future))
         self._signal.set()
@@ -167,9 +165,7 @@ class Writer:
             if not batch[0][1].done():
                 batch[0][1].set_exception(RowRefusedError(state))
             return
-        for (_, future), result in zip(batch, results, strict=True):
-            if not future.done():
-                future.set_result(result)
+        _tell([(future, result) for (_, future), result in zip(batch, results, strict=True)])
 
     async def _apply_surely(self, connection: asyncpg.Connection, operations: Sequence[Operation[Any]]) -> list[Any]:
         """Apply all; a transaction that another worker's stood in the way of (SQLSTATE class 40) is made again."""
@@ -184,6 +180,18 @@ class Writer:
         batch, self._waiting = self._waiting, []
         self._signal.clear()
         _fail(batch)
+
+
+def _tell(told: Sequence[tuple[asyncio.Future[Any], Any]], start: int = 0) -> None:
+    """Hand out results a slice at a time: what the first ones ask for is on its way while the others are worked on.
+
+    Told all at once, a crowd would move in step: this process idle while Postgres writes, and the other way round.
+    """
+    for future, result in told[start : start + _SLICE]:
+        if not future.done():
+            future.set_result(result)
+    if start + _SLICE < len(told):
+        asyncio.get_running_loop().call_soon(_tell, told, start + _SLICE)
 
 
 def _refusal(error: Exception) -> str | None:

@@ -11,9 +11,9 @@ import structlog
 from adapter.errors import AdapterError, Code, FieldFault, KnownError
 from adapter.exchange import Answer, AnswerKind
 from adapter.faultpoints import reach
+from adapter.ids import new_id
 from adapter.journal.evidence import Evidence, EvidenceAs
 from adapter.journal.records import ProofRow
-from adapter.pipeline.intake import new_exchange_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +58,7 @@ class AnswerIntake:
         if exchange is None:
             log.warning("answer to nothing we sent", source=answer.source, reference=answer.reference)
             return answer.mine
-        log.info("answer journaled", kind=answer.kind, verdict=taken.kind.value, exchange_id=str(exchange.id))
+        log.debug("answer journaled", kind=answer.kind, verdict=taken.kind.value, exchange_id=str(exchange.id))
         if taken.kind is EvidenceAs.MATCHED:
             self._dispatcher.start(exchange, answer)
         elif taken.kind is EvidenceAs.NEWS:
@@ -75,7 +75,7 @@ class AnswerIntake:
             _record(answer),
             self._journal.worker,
             answer.kind in _FINAL,
-            new_exchange_id(),
+            new_id(),
         )
         exchange = await self._journal.about(answer.source, answer.reference) if answer.event else None
         if exchange is not None and answer.event is not None:
@@ -95,7 +95,7 @@ def _record(answer: Answer) -> ProofRow:
     if answer.fault is not None:
         meta["fault"] = answer.fault.to_wire()
     kind = "answer" if answer.kind in _FINAL else "status"
-    return ProofRow(new_exchange_id(), kind, answer.key, answer.raw, answer.content, orjson.dumps(meta))
+    return ProofRow(new_id(), kind, answer.key, answer.raw, answer.content, orjson.dumps(meta))
 
 
 def read_answer(rows: Sequence[asyncpg.Record], exchange: Exchange) -> Answer:

@@ -14,6 +14,7 @@ from adapter.exchange import Accepted, Prepared, Refused, Repeat, Reply, State, 
 from adapter.faultpoints import reach
 from adapter.journal.operations import Submit, Wait
 from adapter.journal.records import ProofRow
+from adapter.log import bind_message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -203,7 +204,7 @@ class Caller:
         runner.offer(events)
         exchange.state, exchange.gateway_id = State.SUBMITTING, prepared.gateway_id
         exchange.attempts += 1
-        structlog.contextvars.bind_contextvars(message_id=prepared.gateway_id)
+        bind_message(prepared.gateway_id)
         reach("intent")
         result = await gateway.send(prepared, earlier_attempts=earlier)
         reach("call")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid5
 
 import orjson
 
 from adapter.broker.codec import Properties, read_properties, write_properties
 from adapter.errors import FieldFault
+from adapter.ids import new_id
 from adapter.journal.records import OutboxRow
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 _TRUE: Final = (True, b"true", b"1")
 _FALSE: Final = (False, b"false", b"0", b"")
+#: Property sections kept read: as many as may run and arrive at once, and none of unusual size.
+_REMEMBERED: Final = 2000
+_REMEMBERED_BYTES: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +94,21 @@ class Addressing:
         """``actions`` are those served: a reply never goes to one of their queues."""
         self.names = names
         self._actions = frozenset(actions)
+        self._read: dict[bytes, Envelope] = {}
 
     def envelope(self, raw: bytes) -> Envelope:
-        """Read a command's properties under this deployment's names."""
-        return read_envelope(raw, names=self.names, actions=self._actions)
+        """Read a command's properties under this deployment's names; what was read lately is remembered.
+
+        The way of one command asks for them at its receipt, its start, its answer and its reply.
+        """
+        known = self._read.get(raw)
+        if known is None:
+            known = read_envelope(raw, names=self.names, actions=self._actions)
+            if len(raw) <= _REMEMBERED_BYTES:
+                self._read[raw] = known
+                if len(self._read) > _REMEMBERED:
+                    del self._read[next(iter(self._read))]
+        return known
 
     def reply(self, exchange: Exchange, outcome: bytes) -> OutboxRow:
         """Return the reply to one command; a later one after ``expired`` or ``uncertain`` is marked late.
@@ -101,7 +116,7 @@ class Addressing:
         The reply's message_id depends on the command alone, so that a crash repeats it under the same id, and the
         repeats of one command share it.
         """
-        properties = read_properties(exchange.properties)
+        properties = self.envelope(exchange.properties).properties
         target = _text(properties.reply_to)
         if target is None or self.names.is_ours(target, self._actions):
             target = self.names.reply(exchange.action)
@@ -124,7 +139,7 @@ class Addressing:
 
     def event(self, exchange: Exchange, event: Event) -> OutboxRow:
         """Return one event about an exchange; its body names the command it belongs to."""
-        properties = read_properties(exchange.properties)
+        properties = self.envelope(exchange.properties).properties
         sequence = exchange.events + exchange.replies + 1
         exchange.events += 1
         message_id = str(uuid5(exchange.id, f"{event.name}:{sequence}"))
@@ -144,7 +159,7 @@ class Addressing:
     ) -> OutboxRow:
         target, routing_key = address
         body, section = content
-        return OutboxRow(uuid4(), datetime.now(UTC), exchange_id, kind, target, routing_key, message_id, body, section)
+        return OutboxRow(new_id(), datetime.now(UTC), exchange_id, kind, target, routing_key, message_id, body, section)
 
 
 def _reply_name(replies: int) -> str:

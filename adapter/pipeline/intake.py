@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
-import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID
 
 import structlog
 
 from adapter.broker.codec import told_apart
 from adapter.exchange import State
 from adapter.faultpoints import reach
+from adapter.ids import new_id
 from adapter.journal.operations import Settle, TakeIn, Taken, TakenAs
 from adapter.journal.records import Exchange
 from adapter.journal.writer import RowRefusedError
@@ -22,6 +20,7 @@ from adapter.pipeline.envelope import Envelope, searchable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from uuid import UUID
 
     from adapter.broker.consumer import Delivery
     from adapter.broker.topology import Names
@@ -36,14 +35,6 @@ log = structlog.get_logger(__name__)
 _FALLBACK_DEADLINE: Final = timedelta(hours=1)
 #: Bytes of a queue's name that still leave room for ``.reply`` in the 255 bytes of a short string.
 _LONGEST_NAME: Final = 200
-
-
-def new_exchange_id() -> UUID:
-    """Return a time-ordered UUID (version 7): neighbours in time are neighbours in the index."""
-    stamp = int(time.time() * 1000) << 80
-    tail = int.from_bytes(os.urandom(10), "big")
-    value = stamp | (tail & ((1 << 76) - 1)) | (0x7 << 76)
-    return UUID(int=(value & ~(0b11 << 62)) | (0b10 << 62))
 
 
 def command_key(action: str, user_id: bytes | None, message_id: bytes) -> bytes:
@@ -76,17 +67,23 @@ class CommandIntake:
         await self._dispatcher.has_room(deliveries[0].queue)
         takes = [self._read(delivery) for delivery in deliveries]
         reach("decode")
-        written = await asyncio.gather(*map(self._journal.submit, takes), return_exceptions=True)
-        results = [await self._taken_as(take, result) for take, result in zip(takes, written, strict=True)]
+        written = [self._journal.write(take) for take in takes]
+        try:
+            for delivery, take, future in zip(deliveries, takes, written, strict=True):
+                self._begin(delivery, await self._taken_as(take, future))
+        finally:
+            # Of a batch that failed in its middle, what is left has failed as well or is durable: recovery takes it up.
+            await asyncio.gather(*written, return_exceptions=True)
+
+    def _begin(self, delivery: Delivery, taken: Taken) -> None:
         reach("journal")
-        for delivery, taken in zip(deliveries, results, strict=True):
-            self._book(delivery)[delivery.tag] = taken.exchange_id
-            if taken.exchange is None:
-                continue
-            if taken.kind is TakenAs.REPEAT:
-                self._dispatcher.start_repeat(taken.exchange)
-            else:
-                self._dispatcher.start(taken.exchange)
+        self._book(delivery)[delivery.tag] = taken.exchange_id
+        if taken.exchange is None:
+            return
+        if taken.kind is TakenAs.REPEAT:
+            self._dispatcher.start_repeat(taken.exchange)
+        else:
+            self._dispatcher.start(taken.exchange)
 
     def settle(self, deliveries: Sequence[Delivery]) -> None:
         """Mark the rows settled in the next commit: unmarked, one may pass for a later command that looks the same."""
@@ -111,17 +108,16 @@ class CommandIntake:
             self._taken[delivery.queue] = (delivery.session, book)
         return book
 
-    async def _taken_as(self, take: TakeIn, result: Taken | BaseException) -> Taken:
-        if isinstance(result, RowRefusedError):
+    async def _taken_as(self, take: TakeIn, written: asyncio.Future[Taken]) -> Taken:
+        try:
+            return await written
+        except RowRefusedError as result:
             # Even escaped text was refused: keep digest and size, answer it, let the commands behind it go on.
             log.warning("delivery kept without its content", sqlstate=result.sqlstate)
             exchange = take.exchange
             exchange.body, exchange.correlation, exchange.message_id = None, None, None
             exchange.refusal = exchange.refusal or "unstorable"
             return await self._journal.write(take)
-        if isinstance(result, BaseException):
-            raise result
-        return result
 
     def _read(self, delivery: Delivery) -> TakeIn:
         """Turn a delivery into a row: everything here survives any bytes."""
@@ -136,7 +132,7 @@ class CommandIntake:
         kept = len(delivery.body) <= self._limits.max_body
         digest = hashlib.sha256(delivery.body).digest()
         exchange = Exchange(
-            id=new_exchange_id(),
+            id=new_id(),
             action=action,
             source=delivery.queue,
             state=State.RECEIVED,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _MOST: Final = 256
+_MOST_HELD: Final = 4096
 #: Pauses in seconds before a parked row is tried again; the last one repeats.
 _PAUSES: Final = (1, 2, 5, 15, 30, 60, 300, 900)
 
@@ -34,49 +35,54 @@ class Relay:
         """Rows come by :meth:`offer` right after their commit, or by recovery."""
         self._journal = journal
         self._publisher = publisher
-        self._rows: dict[UUID, OutboxRow] = {}
-        self._publishing: dict[UUID, OutboxRow] = {}
+        self._waiting: dict[UUID, OutboxRow] = {}
+        #: Being published, or published and not yet marked.
+        self._leaving: dict[UUID, OutboxRow] = {}
         self._signal = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self.parked = 0
 
     def offer(self, rows: Iterable[OutboxRow]) -> None:
-        """Queue committed rows; one that is already on its way is not queued again."""
+        """Queue committed rows; one that is already on its way is not queued again.
+
+        Past :attr:`room` they stay in the journal, from where recovery brings them when there is room.
+        """
         for row in rows:
-            if row.id not in self._publishing:
-                self._rows[row.id] = row
-        if self._rows:
+            if row.id not in self._leaving and len(self._waiting) < _MOST_HELD:
+                self._waiting[row.id] = row
+        if self._waiting:
             self._idle.clear()
             self._signal.set()
 
     @property
     def held(self) -> list[UUID]:
         """Ids of the rows in memory, which recovery need not claim."""
-        return [*self._rows, *self._publishing]
+        return [*self._waiting, *self._leaving]
+
+    @property
+    def room(self) -> int:
+        """How many rows more may wait in memory: an outage of the broker is spent in the journal."""
+        return _MOST_HELD - len(self._waiting)
 
     async def run(self) -> None:
-        """Publish until cancelled."""
-        while True:
-            await self._signal.wait()
-            await self._publisher.ready.wait()
-            batch = self._next()
-            self._publishing = {row.id: row for row in batch}
-            for row in batch:
-                del self._rows[row.id]
-            if not self._rows:
-                self._signal.clear()
-            try:
-                await self._publish(batch)
-            finally:
-                self._publishing = {}
-                if not self._rows:
-                    self._idle.set()
+        """Publish until cancelled; while one batch is marked the next one leaves."""
+        async with asyncio.TaskGroup() as marking:
+            while True:
+                await self._signal.wait()
+                await self._publisher.ready.wait()
+                batch = self._next()
+                for row in batch:
+                    self._leaving[row.id] = self._waiting.pop(row.id)
+                if not self._waiting:
+                    self._signal.clear()
+                marks = await self._publish(batch)
+                marking.create_task(self._mark(marks))
 
     def _next(self) -> list[OutboxRow]:
         """Take one row of each message_id: a returned message is known by it, and the repeats of a command share it."""
         batch: dict[str, OutboxRow] = {}
-        for row in islice(self._rows.values(), _MOST):
+        for row in islice(self._waiting.values(), _MOST):
             batch.setdefault(row.message_id, row)
         return list(batch.values())
 
@@ -84,7 +90,7 @@ class Relay:
         """Wait until nothing is left in memory; the caller bounds the time."""
         await self._idle.wait()
 
-    async def _publish(self, batch: Sequence[OutboxRow]) -> None:
+    async def _publish(self, batch: Sequence[OutboxRow]) -> list[Mark]:
         results = await self._publisher.publish(
             [Message(row.message_id, row.target, row.routing_key, row.body, row.properties) for row in batch]
         )
@@ -92,13 +98,20 @@ class Relay:
         marks = [_mark(row, result) for row, result in zip(batch, results, strict=True)]
         self.parked += sum(mark.state == "parked" for mark in marks)
         reach("mark")
-        # The rows are out: only a crash before the mark sends one again, byte for byte.
-        outcomes = await asyncio.gather(*map(self._journal.submit, marks), return_exceptions=True)
+        return marks
+
+    async def _mark(self, marks: Sequence[Mark]) -> None:
+        """Write what became of a batch. It is out: only a crash before this sends a row again, byte for byte."""
+        outcomes = await asyncio.gather(*map(self._journal.write, marks), return_exceptions=True)
         for mark, outcome in zip(marks, outcomes, strict=True):
             if isinstance(outcome, JournalUnavailableError):
                 await self._journal.write_surely(mark)
             elif isinstance(outcome, BaseException):
                 raise outcome
+        for mark in marks:
+            del self._leaving[mark.row.id]
+        if not self._waiting and not self._leaving:
+            self._idle.set()
 
 
 def _mark(row: OutboxRow, result: Sent) -> Mark:

@@ -103,7 +103,7 @@ async def test_a_redelivery_is_recognised_while_its_row_is_being_changed(
     change = look.transaction()
     await change.start()
     await look.execute("update exchanges set attempts = 1 where id = $1", row.exchange.id)
-    again = asyncio.create_task(journal.write(take(journal, b"x", session="s2", redelivered=True)))
+    again = journal.write(take(journal, b"x", session="s2", redelivered=True))
     await until_blocked(look, again)
     await change.commit()
     assert (await again).kind is TakenAs.REDELIVERED
