@@ -93,8 +93,8 @@ async def _respond(request: web.Request, answered: Answered, *, multipart_empty:
     if effects.drop == "after":
         return _cut(request)
     body, content_type = _replace(answered.body, effects), f"{_XML}; charset=utf-8"
-    if effects.multipart or answered.parts or (answered.empty_queue and multipart_empty):
-        body, content_type = pack(body, answered.parts)
+    if effects.multipart or answered.parts is not None or (answered.empty_queue and multipart_empty):
+        body, content_type = pack(body, answered.parts or {})
     headers = {"Content-Type": effects.content_type or content_type}
     if effects.drop == "midway":
         return await _break_off(request, body, headers)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import re
 from dataclasses import dataclass, field
 from email.message import Message
 from email.parser import BytesHeaderParser
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 from uuid import uuid4
@@ -35,6 +37,7 @@ class Package:
     contents: Mapping[str, bytes] = field(default_factory=dict)
 
 
+@lru_cache(maxsize=64)
 def media_type(header: str) -> tuple[str, Mapping[str, str]]:
     """Return the lower-cased type of a Content-Type header and its parameters."""
     message = Message()
@@ -71,12 +74,20 @@ def _parts(body: bytes, boundary: str) -> list[tuple[str, bytes]]:
         if not blank:
             raise refuse_bare("Couldn't read a MIME part")
         headers = BytesHeaderParser().parsebytes(head)
-        if headers.get("Content-Transfer-Encoding", "binary").strip().lower() == "base64":
-            content = base64.b64decode(content)
-        found.append((headers.get("Content-ID", "").strip().strip("<>"), content))
+        # A header with bytes above 127 is no str in the stock parser.
+        if str(headers.get("Content-Transfer-Encoding", "binary")).strip().lower() == "base64":
+            content = _decoded(content)
+        found.append((str(headers.get("Content-ID", "")).strip().strip("<>"), content))
     if not found:
         raise refuse_bare("Couldn't find MIME root part")
     return found
+
+
+def _decoded(content: bytes) -> bytes:
+    try:
+        return base64.b64decode(content)
+    except binascii.Error:
+        raise refuse_bare("Couldn't read a MIME part") from None
 
 
 def _resolve(root: bytes, contents: Mapping[str, bytes]) -> Package:

@@ -185,10 +185,8 @@ class Queues:
 
     def _remove(self, address: Address, queue: _Queue, letter: Letter) -> None:
         """Take a letter out of its queue for good."""
-        for place in (queue.ready, queue.later):
-            if letter in place:
-                place.remove(letter)
-        queue.leased.pop(letter, None)
+        if queue.leased.pop(letter, None) is None:
+            (queue.ready if letter in queue.ready else queue.later).remove(letter)
         queue.mortal -= letter.expires_at is not None
         letters = self._waiting[letter.message_id][1]
         letters.remove(letter)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from adapter.signing.certificates import certificates_of
@@ -56,13 +56,16 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What goes back: the SOAP envelope, its HTTP status, parts beside it and what a scenario does on the wire."""
+    """What goes back: the SOAP envelope, its HTTP status, and what a scenario does on the wire.
+
+    ``parts`` come beside the envelope, by Content-ID; without any, ``None`` sends the envelope alone.
+    """
 
     body: bytes
     status: int = 200
     effects: Effects = NOTHING
     empty_queue: bool = False
-    parts: Mapping[str, bytes] = field(default_factory=dict)
+    parts: Mapping[str, bytes] | None = None
 
 
 class Simulator:
@@ -198,8 +201,9 @@ class Simulator:
         if effects.fault:
             raise RefusedError(fault_named(effects.fault))
         body = core.deliver(operation, letter, now, broken=effects.bad_smev_signature)
-        parts = {item.identifier: item.data for item in letter.attachments if item.data is not None}
-        return Answered(body, effects=effects, parts=parts)
+        inline = [item for item in letter.attachments if item.path is None]
+        parts = {item.identifier: item.data for item in inline if item.data is not None}
+        return Answered(body, effects=effects, parts=parts if inline else None)
 
     def refused(self, visit: Visit, refusal: RefusedError) -> Answered:
         """Return the fault that says ``refusal``, and write it down."""

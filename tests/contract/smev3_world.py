@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lxml import etree
 
 from adapter.xml.multipart import soap_message
+from adapter.xml.parser import XmlError
 from tests.contract.smev3_caller import NAMES, message_id
 from tests.contract.smev3_probes import namespaces
 
@@ -36,7 +38,8 @@ class Reply:
         if self.content_type == "text/xml" and self.body:
             self.tree = etree.fromstring(self.body)
         elif self.content_type == "multipart/related":
-            self.tree = etree.fromstring(soap_message(self.body))
+            with contextlib.suppress(XmlError):  # a part is missing: the test looks at the bytes
+                self.tree = etree.fromstring(soap_message(self.body))
 
     @property
     def names(self) -> dict[str, str]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lxml import etree
 
 from adapter.paths import SCHEMAS
 from adapter.xml.schema import Schema
-from tests.contract.smev3_world import Reply, World
+
+if TYPE_CHECKING:
+    from tests.contract.smev3_world import Reply, World
 
 REFERENCE = Path(__file__).parents[2].parent / "shared" / "reference" / "smev3"
 XS = "{http://www.w3.org/2001/XMLSchema}"
