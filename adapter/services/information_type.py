@@ -14,8 +14,9 @@ from pydantic.json_schema import GenerateJsonSchema
 from adapter.errors import AnswerUnreadableError, ConfigurationError
 from adapter.exchange import Call, Reply
 from adapter.services.command import read_command
-from adapter.xml.mapping import dump, load
-from adapter.xml.parser import XmlError, parse, serialize
+from adapter.xml.mapping import load
+from adapter.xml.parser import XmlError, parse
+from adapter.xml.writing import write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -53,8 +54,8 @@ class InformationType:
         model = read_command(command.body, self.request, rules=self.rules, context=self.context())
         # From the command's id, not random: a command always gives the same bytes. An xs:ID starts with a letter.
         identifier = f"id-{command.id}" if self._personal_signature else None
-        root = dump(model, self.request_root, identifier=identifier)
-        return Call(self.gateway, "SendRequest", serialize(root), official=self._personal_signature)
+        content = write(model, self.request_root, identifier=identifier)
+        return Call(self.gateway, "SendRequest", content, official=self._personal_signature)
 
     def resume(self, command: Command, answer: Answer) -> Reply:
         """Return the reply from the provider's answer, whole and verbatim. Raises AnswerUnreadableError."""

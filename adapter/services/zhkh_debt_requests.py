@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
+import orjson
 from lxml import etree
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
@@ -17,7 +18,6 @@ from adapter.exchange import Command, Example, Service
 from adapter.services.codes import NSI95_IDENTITY_DOCUMENTS, snils_checksum_holds
 from adapter.services.fields import Name255, Snils, Text255, Uuid, broken
 from adapter.services.information_type import InformationType, read_switches
-from adapter.services.json_body import decode
 from adapter.services.zhkh_common import BaseRequest, ImportResult
 from adapter.xml.mapping import Namespace, XmlModel
 
@@ -303,7 +303,7 @@ class ZhkhDebtRequests(InformationType):
 
     def notes(self, command: Command, outcome: Mapping[str, Any]) -> Iterator[str]:
         """Yield how the answer's transport ids differ from the command's; letter case does not count."""
-        tree = decode(command.body).tree
+        tree = orjson.loads(command.body)  # an accepted command: strictness has had its say
         asked = {_normal(action.get("transport_id")) for _, action in _actions(tree)}
         answered = {_normal(result["transport_id"]) for result in outcome["result"]}
         if answered - asked:

@@ -117,7 +117,7 @@ class Line(Generic[Item, Result]):
             self._next_one.cancel()
             self._next_one = None
         if self._waiting and not self._closed and len(self._running) < self._width:
-            task = asyncio.create_task(self._run(), name="signing-line")
+            task = asyncio.create_task(self._run())
             self._running.add(task)
 
     def _look_after(self) -> None:

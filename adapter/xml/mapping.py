@@ -93,7 +93,7 @@ def many(kind: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class _Leaf:
+class Leaf:
     """How a scalar is written and read; ``decode`` raises ValueError with the rule that the text breaks."""
 
     encode: Callable[[Any], str]
@@ -101,23 +101,23 @@ class _Leaf:
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
+class Step:
     """One field of a plan; its values are leaves or models."""
 
     field: str
     tag: str
     many: bool
-    form: _Leaf | type[XmlModel]
+    form: Leaf | type[XmlModel]
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class Plan:
     """What a model class means in XML."""
 
-    elements: tuple[_Step, ...]
-    attributes: tuple[_Step, ...]
-    by_tag: Mapping[str, _Step]
-    by_attribute: Mapping[str, _Step]
+    elements: tuple[Step, ...]
+    attributes: tuple[Step, ...]
+    by_tag: Mapping[str, Step]
+    by_attribute: Mapping[str, Step]
     nsmap: dict[str, str]
     identified: bool
 
@@ -128,7 +128,7 @@ def dump(model: XmlModel, root: etree.QName, *, identifier: str | None = None) -
     Every namespace is declared on the root, with the prefixes that the models name. Raises XmlError when a text holds
     a character that XML cannot carry, ValueError when the model takes no ``Id``.
     """
-    plan = _plan(type(model))
+    plan = plan_of(type(model))
     element = etree.Element(root, nsmap=plan.nsmap)
     if identifier is not None:
         if not plan.identified:
@@ -149,7 +149,7 @@ def load(element: etree._Element, model_type: type[ModelT]) -> ModelT:
     raises XmlError, which names the place and the rule and never a value. Texts are kept as they stand, comments are
     skipped. The order of elements is the schema's to check.
     """
-    data = _read(element, _plan(model_type), element)
+    data = _read(element, plan_of(model_type), element)
     try:
         return model_type.model_validate(data)
     except ValidationError as error:
@@ -159,11 +159,11 @@ def load(element: etree._Element, model_type: type[ModelT]) -> ModelT:
     raise XmlError(f"{place}: {rule}")
 
 
-def _fill(parent: etree._Element, model: XmlModel, plan: _Plan) -> None:
+def _fill(parent: etree._Element, model: XmlModel, plan: Plan) -> None:
     values = model.__dict__
     for step in plan.attributes:
         value = values[step.field]
-        if value is not None and isinstance(step.form, _Leaf):
+        if value is not None and isinstance(step.form, Leaf):
             parent.set(step.tag, step.form.encode(value))
     for step in plan.elements:
         value = values[step.field]
@@ -171,17 +171,17 @@ def _fill(parent: etree._Element, model: XmlModel, plan: _Plan) -> None:
             continue
         for item in value if step.many else (value,):
             child = etree.SubElement(parent, step.tag)
-            if isinstance(step.form, _Leaf):
+            if isinstance(step.form, Leaf):
                 child.text = step.form.encode(item)
             else:
-                _fill(child, item, _plan(step.form))
+                _fill(child, item, plan_of(step.form))
 
 
-def _read(element: etree._Element, plan: _Plan, top: etree._Element) -> dict[str, Any]:
+def _read(element: etree._Element, plan: Plan, top: etree._Element) -> dict[str, Any]:
     data: dict[str, Any] = {}
     for name, text in _attributes(element):
         attribute = plan.by_attribute.get(name)
-        if attribute is not None and isinstance(attribute.form, _Leaf):
+        if attribute is not None and isinstance(attribute.form, Leaf):
             data[attribute.field] = _decoded(text, attribute.form, element, top)
         elif name not in _HINTS and not (plan.identified and name == "Id"):
             raise XmlError(f"{_path(element, top)}: unknown attribute {_shown(name)}")
@@ -195,7 +195,9 @@ def _read(element: etree._Element, plan: _Plan, top: etree._Element) -> dict[str
             raise XmlError(f"{_path(element, top)}: {_why_unknown(child.tag, plan)}")
         form = step.form
         value: Any = (
-            _decoded(_text(child, top), form, child, top) if isinstance(form, _Leaf) else _read(child, _plan(form), top)
+            _decoded(_text(child, top), form, child, top)
+            if isinstance(form, Leaf)
+            else _read(child, plan_of(form), top)
         )
         if step.many:
             data.setdefault(step.field, []).append(value)
@@ -225,7 +227,7 @@ def _text(element: etree._Element, top: etree._Element) -> str:
     return "".join(parts)
 
 
-def _decoded(text: str, leaf: _Leaf, element: etree._Element, top: etree._Element) -> Any:
+def _decoded(text: str, leaf: Leaf, element: etree._Element, top: etree._Element) -> Any:
     try:
         return leaf.decode(text)
     except ValueError as error:
@@ -237,7 +239,7 @@ def _refuse_text(text: str | None, element: etree._Element, top: etree._Element)
         raise XmlError(f"{_path(element, top)}: text between elements")
 
 
-def _why_unknown(tag: str, plan: _Plan) -> str:
+def _why_unknown(tag: str, plan: Plan) -> str:
     name = etree.QName(tag)
     if any(etree.QName(known).localname == name.localname for known in plan.by_tag):
         return f"element {_shown(name.localname)} is in the wrong namespace"
@@ -269,27 +271,28 @@ def _place(root: str, location: tuple[int | str, ...], model_type: type[XmlModel
         if isinstance(part, int):
             place += f"[{part + 1}]"
             continue
-        step = next((s for s in (*_plan(model).elements, *_plan(model).attributes) if part == s.field), None)
+        step = next((s for s in (*plan_of(model).elements, *plan_of(model).attributes) if part == s.field), None)
         place += f"/{etree.QName(step.tag).localname if step else part}"
-        if step and not isinstance(step.form, _Leaf):
+        if step and not isinstance(step.form, Leaf):
             model = step.form
     return place
 
 
 @cache
-def _plan(model_type: type[XmlModel]) -> _Plan:
-    elements: list[_Step] = []
-    attributes: list[_Step] = []
+def plan_of(model_type: type[XmlModel]) -> Plan:
+    """Return what ``model_type`` means in XML. Raises TypeError for a field that has no XML form."""
+    elements: list[Step] = []
+    attributes: list[Step] = []
     for name, info in model_type.model_fields.items():
         kind, many, xml = _shape(info.annotation, info.metadata)
         local = xml.name or _local_name(name, many=many)
         namespace = xml.ns or _namespace(model_type, name)
         tag = local if xml.attribute else f"{{{namespace.uri}}}{local}"
         form = kind if issubclass(kind, XmlModel) else _LEAVES.get(kind)
-        if form is None or (xml.attribute and (many or not isinstance(form, _Leaf))):
+        if form is None or (xml.attribute and (many or not isinstance(form, Leaf))):
             raise TypeError(f"{model_type.__name__}.{name}: {kind.__name__} has no XML form here")
-        (attributes if xml.attribute else elements).append(_Step(name, tag, many, form))
-    return _Plan(
+        (attributes if xml.attribute else elements).append(Step(name, tag, many, form))
+    return Plan(
         elements=tuple(elements),
         attributes=tuple(attributes),
         by_tag={step.tag: step for step in elements},
@@ -373,8 +376,8 @@ def _read_boolean(text: str) -> bool:
         raise ValueError("boolean expected") from None
 
 
-_LEAVES: Mapping[type, _Leaf] = {
-    str: _Leaf(str, str),
-    int: _Leaf(str, _read_integer),
-    bool: _Leaf(lambda value: "true" if value else "false", _read_boolean),
+_LEAVES: Mapping[type, Leaf] = {
+    str: Leaf(str, str),
+    int: Leaf(str, _read_integer),
+    bool: Leaf(lambda value: "true" if value else "false", _read_boolean),
 }

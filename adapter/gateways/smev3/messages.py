@@ -8,7 +8,7 @@ Templates use prefixes only and no default namespace: a business root in no name
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
@@ -50,11 +50,16 @@ class Names:
 
     def type(self, local: str) -> str:
         """Return the ``{namespace}local`` tag of the types schema."""
-        return f"{{{self.types}}}{local}"
+        return _tag(self.types, local)
 
     def base(self, local: str) -> str:
         """Return the ``{namespace}local`` tag of the basic schema."""
-        return f"{{{self.basic}}}{local}"
+        return _tag(self.basic, local)
+
+
+@cache
+def _tag(namespace: str, local: str) -> str:
+    return f"{{{namespace}}}{local}"
 
 
 def request_data(  # noqa: PLR0913  — one argument per element of the schema
