@@ -1,0 +1,238 @@
+"""While a gateway or the signing is away no call is made, and what is put off says whether it may have left before."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import orjson
+import pytest
+
+from adapter.errors import AdapterError, Code, KnownError, SignerError
+from adapter.exchange import Accepted, Call, Prepared, Refused, Repeat, Sent, State, TryLater, Unanswered
+from adapter.journal.operations import Submit
+from adapter.journal.records import Exchange
+from adapter.pipeline.breaker import THRESHOLD
+from adapter.pipeline.bulkhead import Bulkhead
+from adapter.pipeline.calls import Caller
+from adapter.pipeline.ports import Registry
+from tests.unit.pipeline.test_breaker import Told
+
+if TYPE_CHECKING:
+    from adapter.journal.records import ProofRow
+
+GONE = AdapterError("GONE", "нет ответа")
+CALL = Call("gateway", "Send", b"{}")
+LIVE = SimpleNamespace(dry_run=False, progress=False)
+DRY = SimpleNamespace(dry_run=True, progress=False)
+
+
+@dataclass
+class Gateway:
+    """Answers every call with ``result``; ``signing`` is raised by prepare."""
+
+    rule: Repeat = Repeat.SAME_ID
+    result: Sent = field(default_factory=lambda: Unanswered(GONE))
+    signing: Exception | None = None
+    sent: list[Prepared] = field(default_factory=list)
+    name: str = "gateway"
+    id_lifetime: timedelta | None = None
+
+    @property
+    def repeat_rules(self) -> dict[str, Repeat]:
+        return {"Send": self.rule}
+
+    async def prepare(self, call: Call) -> Prepared:
+        if self.signing is not None:
+            raise self.signing
+        return Prepared(call.operation, str(uuid4()), call.content, datetime.now(UTC))
+
+    async def send(self, prepared: Prepared, *, earlier_attempts: int) -> Sent:
+        self.sent.append(prepared)
+        return self.result
+
+
+@dataclass
+class Journal:
+    """Takes everything that is written; ``facts`` are the rows it gives back, by kind."""
+
+    worker: Any = field(default_factory=uuid4)
+    written: list[Any] = field(default_factory=list)
+    facts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    async def write(self, operation: Any) -> bool:
+        self.written.append(operation)
+        return True
+
+    write_surely = write
+
+    async def proofs(self, _: Any, kind: str) -> list[dict[str, Any]]:
+        return self.facts.get(kind, [])
+
+
+@dataclass
+class Runner:
+    """Notes what becomes of an exchange."""
+
+    ends: list[tuple[str, Any]] = field(default_factory=list)
+    puts_off: list[tuple[AdapterError, dict[str, Any], float | None]] = field(default_factory=list)
+
+    async def retry(
+        self, _: Any, error: AdapterError, *, proof: ProofRow, after: Any = None, remint: bool = False
+    ) -> None:
+        assert not remint
+        self.puts_off.append((error, orjson.loads(proof.meta or b""), after))
+
+    async def fail(self, _: Any, state: State, error: AdapterError, *facts: ProofRow) -> None:
+        self.ends.append((state, error.code))
+
+    async def reply(self, _: Any, step: Any) -> None:
+        self.ends.append(("reply", step))
+
+    def progress(self, *_: Any) -> list[Any]:
+        return []
+
+    def offer(self, rows: list[Any]) -> None:
+        assert rows == []
+
+
+def exchange(state: State = State.RECEIVED, **more: Any) -> Exchange:
+    now = datetime.now(UTC)
+    digest = hashlib.sha256(b"{}").digest()
+    row = Exchange(uuid4(), "a", "a", state, now, now + timedelta(hours=1), b"{}", digest, 2, b"")
+    for name, value in more.items():
+        setattr(row, name, value)
+    return row
+
+
+def called(state: State) -> Exchange:
+    """An exchange whose request is journaled."""
+    return exchange(
+        state, gateway="gateway", operation="Send", gateway_id="id", minted_at=datetime.now(UTC), attempts=1
+    )
+
+
+class Room:
+    """A caller among its neighbours."""
+
+    def __init__(self) -> None:
+        """Everything works."""
+        self.gateway, self.journal, self.runner = Gateway(), Journal(), Runner()
+        self.bulkhead = Bulkhead("gateway", 1, Told())
+        service: Any = SimpleNamespace(gateway="gateway")
+        registry = Registry({"a": service}, {"gateway": self.gateway})
+        self.caller: Any = Caller(self.journal, registry, {"gateway": self.bulkhead})  # type: ignore[arg-type]
+        self.journal.facts["request"] = [{"data": b"the bytes"}]
+
+    async def first(self, envelope: Any = LIVE) -> None:
+        await self.caller.first(self.runner, exchange(), envelope, CALL)
+
+    async def repeat(self, row: Exchange) -> None:
+        await self.caller.repeat(self.runner, row, LIVE)
+
+    def go_away(self) -> None:
+        for _ in range(THRESHOLD):
+            self.bulkhead.calls.failed(GONE, probe=False)
+
+
+@pytest.fixture
+async def room() -> Room:
+    return Room()
+
+
+@pytest.mark.parametrize(
+    "result", [Unanswered(GONE), TryLater(GONE), TryLater(KnownError(Code.GATEWAY_UNAVAILABLE), b"x")]
+)
+async def test_calls_without_an_answer_open_the_breaker_and_no_more_are_made(room: Room, result: Sent) -> None:
+    room.gateway.result = result
+    for _ in range(THRESHOLD + 5):
+        await room.first()
+    assert len(room.gateway.sent) == THRESHOLD
+    assert len(room.runner.puts_off) == THRESHOLD + 5
+    assert sum(isinstance(operation, Submit) for operation in room.journal.written) == THRESHOLD
+    error, meta, after = room.runner.puts_off[-1]
+    assert (error, meta["sent"]) == (result.error, False)  # type: ignore[union-attr]
+    assert after is not None
+    assert after > 0
+
+
+@pytest.mark.parametrize("result", [Accepted(b"x"), Refused(GONE, b"x"), TryLater(GONE, b"full")])
+async def test_any_considered_answer_is_a_sign_of_life(room: Room, result: Sent) -> None:
+    for _ in range(THRESHOLD - 1):
+        await room.first()
+    room.gateway.result = result
+    await room.first()
+    room.gateway.result = Unanswered(GONE)
+    await room.first()
+    assert room.bulkhead.calls.closed
+
+
+async def test_a_dry_run_needs_no_gateway(room: Room) -> None:
+    room.go_away()
+    await room.first(DRY)
+    assert [end for end, _ in room.runner.ends] == ["reply"]
+
+
+async def test_an_interrupted_call_that_is_put_off_is_remembered_as_perhaps_sent(room: Room) -> None:
+    room.go_away()
+    await room.repeat(called(State.SUBMITTING))
+    await room.repeat(called(State.RETRYING))
+    assert [meta["sent"] for _, meta, _ in room.runner.puts_off] == [True, False]
+    assert room.gateway.sent == []
+
+
+async def test_a_call_that_may_never_repeat_is_put_off_only_while_it_certainly_has_not_left(room: Room) -> None:
+    room.gateway.rule = Repeat.NEVER
+    room.go_away()
+    await room.repeat(called(State.RETRYING))
+    assert (len(room.runner.puts_off), room.runner.ends) == (1, [])
+    await room.repeat(called(State.SUBMITTING))
+    assert room.runner.ends == [(State.UNCERTAIN, "ADAPTER-UNCERTAIN")]
+
+
+async def test_the_same_bytes_go_out_again_as_the_probe_and_close_the_breaker(room: Room) -> None:
+    room.go_away()
+    room.bulkhead.calls._probe_at = 0.0
+    room.gateway.result = Accepted(b"x")
+    await room.repeat(called(State.RETRYING))
+    assert [(prepared.gateway_id, prepared.body) for prepared in room.gateway.sent] == [("id", b"the bytes")]
+    assert room.bulkhead.calls.closed
+
+
+async def test_signing_that_is_away_is_asked_no_more_and_a_refusal_of_it_is_an_answer(room: Room) -> None:
+    room.gateway.signing = SignerError(Code.SIGNATURE_UNAVAILABLE, retryable=True)
+    for _ in range(THRESHOLD + 5):
+        await room.first()
+    assert not room.bulkhead.signing.closed
+    assert room.bulkhead.calls.closed
+    assert room.journal.written == []
+    room.bulkhead.signing._probe_at = 0.0
+    room.gateway.signing = SignerError(Code.SIGNATURE_REFUSED, retryable=False)
+    with pytest.raises(SignerError):
+        await room.first()
+    assert room.bulkhead.signing.closed
+
+
+async def test_a_probe_that_breaks_by_a_defect_lets_the_next_one_go(room: Room) -> None:
+    room.go_away()
+    room.bulkhead.calls._probe_at = 0.0
+    room.journal.write = _broken  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError):
+        await room.first()
+    assert not room.bulkhead.calls.refuses
+    assert (room.bulkhead.calling, room.bulkhead.preparing) == (0, 0)
+
+
+async def _broken(_: Any) -> bool:
+    raise RuntimeError("a defect")
+
+
+async def test_the_cause_is_told_of_retrying_exchanges_while_it_lasts(room: Room) -> None:
+    assert room.caller.cause(exchange(State.RETRYING)) is None
+    room.go_away()
+    assert room.caller.cause(exchange(State.RETRYING))["cause"] == "GONE"
+    assert room.caller.cause(exchange(State.WAITING)) is None
