@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-#: Loops that fetch answers while there is traffic; one alone waits for each verification and commit in turn.
-POLLERS: Final = 8
+#: Loops that fetch answers while there is traffic; each waits for verification, commit and Ack of one message in turn.
+POLLERS: Final = 24
 
 
 def _alarm(observer: Observer, reason: str) -> None:

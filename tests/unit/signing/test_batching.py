@@ -121,3 +121,41 @@ async def test_closing_ends_running_and_waiting_callers() -> None:
     assert all(isinstance(end, ClosedError) for end in await asyncio.gather(*tasks, return_exceptions=True))
     with pytest.raises(ClosedError):
         await line.submit("c", 1)
+
+
+async def test_a_request_right_after_another_takes_company_along() -> None:
+    requests: list[list[str]] = []
+
+    async def send(items: Sequence[str]) -> Sequence[str]:
+        requests.append(list(items))
+        return list(items)
+
+    line: Line[str, str] = Line(send, max_items=100, max_bytes=1000)
+    assert await line.submit("a", 1) == "a"
+    first = asyncio.create_task(line.submit("b", 1))
+    await asyncio.sleep(0)
+    assert list(await asyncio.gather(first, line.submit("c", 1))) == ["b", "c"]
+    assert requests == [["a"], ["b", "c"]]
+
+
+async def test_a_slow_request_is_helped_by_a_second_one() -> None:
+    server = _Server()
+    tasks = await _started(server, _line(server, width=2), "a", "b")
+    async with asyncio.timeout(5):
+        while len(server.requests) < 2:  # noqa: ASYNC110  — the server's own answer is what it waits for
+            await asyncio.sleep(0.01)
+    assert server.requests == [["a"], ["b"]]
+    server.answer.set()
+    assert await asyncio.gather(*tasks) == ["A", "B"]
+
+
+async def test_what_cannot_leave_in_time_is_given_up() -> None:
+    server = _Server()
+    line: Line[str, str] = Line(server.send, max_items=100, max_bytes=1000, width=1, patience=0.05)
+    running, waiting = await _started(server, line, "a", "b")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(waiting), 5)
+    assert not running.done()
+    server.answer.set()
+    assert await running == "A"
+    assert server.requests == [["a"]]

@@ -78,6 +78,13 @@ def world(options: Smev3Options, session: aiohttp.ClientSession, signer: StubSig
     return World(options, session, signer)
 
 
+async def settled(source: Smev3Source) -> None:
+    """Return when every follower rests."""
+    async with asyncio.timeout(10):
+        while source._resting < source._pollers - 1:  # noqa: ASYNC110  — pollers tell nobody that they rest
+            await asyncio.sleep(0.01)
+
+
 def polls(scripted: ScriptedGateway) -> int:
     return scripted.operations().count("GetResponse")
 
@@ -334,6 +341,43 @@ async def test_followers_poll_while_there_is_traffic_and_rest_when_there_is_none
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_single_answer_calls_one_poller_and_not_all(
+    options: Smev3Options, session: aiohttp.ClientSession, signer: StubSigner, scripted: ScriptedGateway
+) -> None:
+    slow = Smev3Options(endpoint=options.endpoint, poll_min=60, poll_max=60)
+    source = Smev3Source(slow, session=session, signer=signer, pollers=9)  # type: ignore[arg-type]
+    scripted.scripts = [MESSAGE]
+    task = asyncio.create_task(source.run(RecordingIntake()))
+    # The one who took it looks again, and so does the one that it called; then all rest.
+    await scripted.saw(lambda received: len(received) == 4)
+    assert sorted(scripted.operations()) == ["Ack", "GetResponse", "GetResponse", "GetResponse"]
+    await settled(source)
+    assert len(scripted.received) == 4
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_polls_of_one_moment_share_a_signature_and_later_ones_get_a_new_one(
+    world: World, scripted: ScriptedGateway, signer: StubSigner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.running(RecordingIntake()):
+        await scripted.saw(lambda received: len(received) >= 3)
+        assert len(signer.signed) == 1
+        assert len({one.body for one in scripted.received}) == 1
+        monkeypatch.setattr("adapter.gateways.smev3.source._SELECTOR_LIFE", 0)
+        world.source._poll_until = 0
+        await scripted.saw(lambda received: len({one.body for one in received}) >= 3)
+
+
+async def test_a_refused_poll_is_signed_anew(world: World, scripted: ScriptedGateway, signer: StubSigner) -> None:
+    scripted.scripts = [xml_answer(soap_fault("SMEVFailure", description="SMEV-1: сбой"), status=500)]
+    async with world.running(RecordingIntake()):
+        await scripted.saw(lambda received: len(received) >= 3)
+    first, second, third = (one.body for one in scripted.received[:3])
+    assert first != second == third
 
 
 async def test_a_nudge_ends_the_rest_of_an_idle_source(
