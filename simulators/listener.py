@@ -12,12 +12,20 @@ from aiohttp import web
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable, Mapping
 
 
-async def serve(app: web.Application, host: str, port: int, context: ssl.SSLContext | None = None) -> int:
+async def serve(
+    app: web.Application,
+    host: str,
+    port: int,
+    context: ssl.SSLContext | None = None,
+    also: Callable[[], Mapping[str, object]] | None = None,
+) -> int:
     """Serve ``app`` until told to end; port 0 takes a free one.
 
-    Prints ``{"ready": true, "url": …}`` when it listens. Raises OSError when the address cannot be taken.
+    Prints ``{"ready": true, "url": …}`` and what ``also`` tells by then when it listens. Raises OSError when the
+    address cannot be taken.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -29,7 +37,8 @@ async def serve(app: web.Application, host: str, port: int, context: ssl.SSLCont
         address, bound = runner.addresses[0][:2]
         place = f"[{address}]" if ":" in address else address
         scheme = "https" if context else "http"
-        sys.stdout.write(json.dumps({"ready": True, "url": f"{scheme}://{place}:{bound}"}) + "\n")
+        told = {"ready": True, "url": f"{scheme}://{place}:{bound}", **(also() if also else {})}
+        sys.stdout.write(json.dumps(told) + "\n")
         sys.stdout.flush()
         await stop.wait()
     finally:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from adapter.signing.gost import GostUnavailableError
 from simulators.listener import serve
+from simulators.smev3.admin import SIMULATOR
 from simulators.smev3.app import make_app
 from simulators.smev3.config import FIXTURES, SimulatorConfig
 
@@ -40,7 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         ftp_port=None if options.ftp_port < 0 else options.ftp_port,
     )
     try:
-        return asyncio.run(serve(make_app(config), options.listen, options.port))
+        app = make_app(config)
+        area = app[SIMULATOR].area
+        return asyncio.run(serve(app, options.listen, options.port, also=lambda: {"ftp": area.port or None}))
     except (OSError, ValueError, GostUnavailableError) as error:
         sys.stderr.write(f"the simulator cannot start: {error}\n")
         return 1

@@ -48,6 +48,10 @@ _log.addHandler(logging.NullHandler())
 _log.setLevel(logging.CRITICAL)
 
 
+class NoFolderError(OSError):
+    """The machine has no place for files, as a container with a read-only file system."""
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """How a receiver gets one file: what FSAttachment says, and where it lies here."""
@@ -77,8 +81,11 @@ class FtpArea:
         self.port = 0
 
     def start(self) -> None:
-        """Listen. Raises OSError when the address cannot be taken or no folder can be made."""
-        self._folder = Path(tempfile.mkdtemp(prefix="smev3-ftp-"))
+        """Listen. Raises NoFolderError, or another OSError when the address cannot be taken."""
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix="smev3-ftp-"))
+        except OSError as error:
+            raise NoFolderError(f"no folder for files can be made: {error.strerror or error}") from error
         for name in ("uploads", "store"):
             (self._folder / name).mkdir()
         self._authorizer = _Doorkeeper(self._fault_of)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from simulators.smev3.attachments import Attachment, AttachmentDesk
 from simulators.smev3.core import Core
 from simulators.smev3.door import Arrival, Door, check_media, open_envelope
 from simulators.smev3.faults import RefusedError, fault_envelope, fault_named
-from simulators.smev3.ftp import FtpArea
+from simulators.smev3.ftp import FtpArea, NoFolderError
 from simulators.smev3.giszhkh import PARTY, DebtRequests, information_type
 from simulators.smev3.incoming import Postbox
 from simulators.smev3.ledger import Ledger
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
     from simulators.smev3.config import SimulatorConfig
     from simulators.smev3.names import Version
+
+_log = logging.getLogger(__name__)
 
 _PROVIDER_KEYS = {PARTY.mnemonic: "giszhkh"}
 
@@ -103,9 +106,13 @@ class Simulator:
         return load_signer(self._gost, self.config.keys, name)
 
     def start(self) -> None:
-        """Open the file storage. Raises OSError."""
-        if self.config.ftp_port is not None:
+        """Open the file storage, where there is a place for files. Raises OSError when its address cannot be taken."""
+        if self.config.ftp_port is None:
+            return
+        try:
             self.area.start()
+        except NoFolderError as error:
+            _log.warning("there is no file storage, attachments by FTP are refused: %s", error)
 
     def reset(self) -> None:
         """Forget every message, request, rule, file and entry; settings are those of the start again."""

@@ -216,6 +216,7 @@ async def test_it_runs_as_a_process_and_stops_on_sigterm(keys: Path) -> None:
         async with asyncio.timeout(30):
             ready = json.loads(await process.stdout.readline())
             assert ready["ready"] is True
+            assert ready["ftp"]
             async with aiohttp.ClientSession() as session, session.get(f"{ready['url']}/_sim/health") as response:
                 assert (await response.json())["status"] == "ok"
             process.send_signal(signal.SIGTERM)
