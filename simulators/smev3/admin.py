@@ -10,7 +10,7 @@ GET    /_sim/attachments [{message_id, name, mime_type, size, by, hash, content_
 POST   /_sim/types       an information type that a system answers (see :class:`simulators.smev3.incoming.TypeEntry`)
 POST   /_sim/incoming    a request for a system, as if another had sent it (:class:`simulators.smev3.incoming.Incoming`)
 GET    /_sim/answers     answers to such requests, [?original=ID]: {kind: content|rejected|status|async|expired, …}
-POST   /_sim/settings    {"ack_timeout"?: seconds, "waiting_limit"?: messages, "files_limit"?: bytes}
+POST   /_sim/settings    {"ack_timeout"?: seconds, "waiting_limit"?: messages, "files_limit"?: bytes, …}
 GET    /_sim/scenario    rules in force; POST adds one (see :mod:`simulators.smev3.scenario`), DELETE [?id=N] ends them
 POST   /_sim/reset       forget everything
 ======================== ===========================================================================================
@@ -59,6 +59,7 @@ class Settings(BaseModel):
     ack_timeout: float | None = Field(None, gt=0)
     waiting_limit: int | None = Field(None, ge=0)
     files_limit: int | None = Field(None, ge=0)
+    check_files: bool | None = None
 
 
 def add_routes(app: web.Application) -> None:
@@ -151,7 +152,9 @@ async def settings(request: web.Request) -> web.Response:
     if wanted.waiting_limit is not None:
         simulator.office.queues.limit = wanted.waiting_limit
     if wanted.files_limit is not None:
-        simulator.set_files_limit(wanted.files_limit)
+        simulator.attachments.files_limit = wanted.files_limit
+    if wanted.check_files is not None:
+        simulator.attachments.check_files = wanted.check_files
     return web.Response(status=204)
 
 

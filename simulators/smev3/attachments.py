@@ -68,11 +68,15 @@ class AttachmentDesk:
     """Checks what comes with a message against the headers in it."""
 
     def __init__(self, gost: GostEngine, anchors: Sequence[bytes], area: FtpArea, files_limit: int) -> None:
-        """``anchors`` are those of everybody's certificates; ``files_limit`` is in bytes."""
+        """``anchors`` are those of everybody's certificates; ``files_limit`` is in bytes.
+
+        ``check_files`` may be switched off to measure transfers alone: a digest takes longer than the way here.
+        """
         self._gost = gost
         self._anchors = tuple(anchors)
         self._area = area
         self.files_limit = files_limit
+        self.check_files = True
 
     def has_files(self, body: etree._Element, version: Version) -> bool:
         """Tell whether a message has attachments in the file storage, so that checking takes time."""
@@ -135,11 +139,12 @@ class AttachmentDesk:
         uuid, text = header.findtext(version.base("uuid"), ""), header.findtext(version.base("Hash"), "")
         promised = _octets(text)
         bits = _DIGEST_BITS.get(len(promised))
-        if bits is None or digest_file(path, bits) != promised:
+        if bits is None or (self.check_files and digest_file(path, bits) != promised):
             sentence = f"Хэш файла вложения {uuid} не соответствует указанному в заголовке"
             raise refuse("AttachmentContentMiscoordination", sentence, place="SPA:3")
         signature = _signature(header, version)
-        self._judge(verify_file(self._gost, signature, path), now)
+        if self.check_files:
+            self._judge(verify_file(self._gost, signature, path), now)
         mime_type = header.findtext(version.base("MimeType"), "")
         return Attachment(uuid, path.name, mime_type, signature, path.stat().st_size, path=path, hash=text)
 

@@ -85,7 +85,7 @@ class Simulator:
         self.ledger = Ledger()
         self.scenarios = Scenarios()
         self.area = FtpArea(config.ftp_host, config.ftp_port or 0, fault_of=self.scenarios.fault_of)
-        self._attachments = AttachmentDesk(gost, anchors, self.area, config.files_limit)
+        self.attachments = AttachmentDesk(gost, anchors, self.area, config.files_limit)
         self.debt_requests = DebtRequests.from_file(config.fixtures)
         self.office = Office(
             Registry([information_type(self.debt_requests)]),
@@ -121,12 +121,9 @@ class Simulator:
         self.office.reset()
         self.office.queues.ack_timeout = self.config.ack_timeout
         self.office.queues.limit = self.config.waiting_limit
-        self._attachments.files_limit = self.config.files_limit
+        self.attachments.files_limit = self.config.files_limit
+        self.attachments.check_files = True
         self.debt_requests.reset()
-
-    def set_files_limit(self, limit: int) -> None:
-        """Bound the files of one message, in bytes."""
-        self._attachments.files_limit = limit
 
     def admit(self, visit: Visit) -> tuple[Arrival, Effects]:
         """Let a message through the door and tell which effects are meant for it. Raises RefusedError."""
@@ -188,10 +185,10 @@ class Simulator:
         """Check the attachments of a message; large files are read aside from the event loop."""
         now = self.config.clock()
         arguments = (arrival.body, visit.version, arrival.contents, now)
-        if not self._attachments.has_files(arrival.body, visit.version):
-            return self._attachments.check(*arguments)
+        if not self.attachments.has_files(arrival.body, visit.version):
+            return self.attachments.check(*arguments)
         try:
-            return await asyncio.to_thread(self._attachments.check, *arguments)
+            return await asyncio.to_thread(self.attachments.check, *arguments)
         except (RefusedError, OSError):
             # A copy of the same message may have taken the files over meanwhile: say that first.
             data = arrival.target

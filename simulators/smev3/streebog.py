@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from ctypes import c_char_p, c_int, c_size_t, c_void_p
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from adapter.signing import gost_cms, libcrypto
 from adapter.signing.gost import GostKey
@@ -17,14 +18,29 @@ if TYPE_CHECKING:
     from adapter.signing.gost_cms import CmsVerdict
 
 _CHUNK = 1 << 20
+_MOST_KNOWN = 1024
+#: Digests by what tells one content of a file from another: device, inode, size, time of change, and the bits.
+_known: dict[tuple[int, ...], bytes] = {}
 _OIDS = {256: "1.2.643.7.1.1.2.2", 512: "1.2.643.7.1.1.2.3"}
 
 
 def digest_file(path: Path, bits: int = 256) -> bytes:
     """Return the digest of the file at ``path``, read in pieces. Raises OSError, GostUnavailableError.
 
-    Takes seconds for large files and holds no lock of the interpreter meanwhile: run it in a thread.
+    Takes seconds for large files (some 50 MB/s) and holds no lock of the interpreter meanwhile: run it in a thread. A
+    file that has not changed, or was only moved, is not read again.
     """
+    with path.open("rb") as file:
+        facts = os.fstat(file.fileno())
+        key = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, bits)
+        if key not in _known:
+            if len(_known) >= _MOST_KNOWN:
+                _known.clear()
+            _known[key] = _digest(file, bits)
+        return _known[key]
+
+
+def _digest(file: BinaryIO, bits: int) -> bytes:
     library = libcrypto.load()
     crypto = library.functions
     crypto.EVP_DigestInit_ex.argtypes = [c_void_p, c_void_p, c_void_p]
@@ -36,9 +52,8 @@ def digest_file(path: Path, bits: int = 256) -> bytes:
     result = ctypes.create_string_buffer(bits // 8)
     try:
         done: int = crypto.EVP_DigestInit_ex(context, library.digest(_OIDS[bits]), library.engine)
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                done &= crypto.EVP_DigestUpdate(context, chunk, len(chunk))
+        while chunk := file.read(_CHUNK):
+            done &= crypto.EVP_DigestUpdate(context, chunk, len(chunk))
         done &= crypto.EVP_DigestFinal_ex(context, result, None)
     finally:
         crypto.EVP_MD_CTX_free(context)
