@@ -21,9 +21,6 @@ log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
 
-#: A batch this large was cut from a crowd: a short wait then gathers the rest of it (LOCAL-SERVICES, last table).
-_CROWD: Final = 64
-_GATHER: Final = 0.003
 _MOST: Final = 512
 #: Bytes of one transaction: a crowd of large bodies must not become one message that neither side can hold.
 _HEAVY: Final = 16 * 2**20
@@ -111,7 +108,6 @@ class Writer:
 
     async def _serve(self, connection: asyncpg.Connection) -> None:
         """Commit batches until the connection ends; raises what a failed commit raised."""
-        crowded = False
         while True:
             await self._signal.wait()
             if connection.is_closed():
@@ -119,10 +115,7 @@ class Writer:
             if not self._waiting:
                 self._signal.clear()
                 continue
-            if crowded:
-                await asyncio.sleep(_GATHER)
             batch = self._cut()
-            crowded = len(batch) >= _CROWD
             try:
                 async with asyncio.timeout(_TIMEOUT):
                     await self._commit(connection, batch)
