@@ -78,6 +78,7 @@ class Backpressure:
             "small_peak_mb": round(self._small_peak / 1e6),
             "small_bound_mb": round(SMALL_BOUND / 1e6),
             "peak_mb": round(self._peak / 1e6),
+            "in_hand_mb": round(PREFETCH * MAX_BODY / 1e6),
             "bound_mb": round(bound / 1e6),
             "within_bound": self._peak <= bound and self._small_peak <= SMALL_BOUND,
         }

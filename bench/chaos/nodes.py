@@ -31,6 +31,7 @@ class NodeLoss:
         self._contour = contour
         self._deadline = deadline
         self._killed: list[LocalRabbit] = []
+        self._workers: list[Victim] = []
         self._enough = asyncio.Event()
 
     async def go(self) -> dict[str, Any]:
@@ -43,8 +44,8 @@ class NodeLoss:
             hosts = contour.broker_hosts
             for first in range(WORKERS):
                 order = {"MQ_HOST": ",".join(hosts[first:] + hosts[:first])}
-                worker = Victim.running(ADAPTER, contour.adapter_environment() | order, READY)
-                await stack.enter_async_context(worker)
+                running = Victim.running(ADAPTER, contour.adapter_environment() | order, READY)
+                self._workers.append(await stack.enter_async_context(running))
             await self._whole()
             try:
                 async with asyncio.timeout(self._left()), asyncio.TaskGroup() as group:
@@ -57,6 +58,9 @@ class NodeLoss:
                 await auditor.caught_up()
             except TimeoutError as error:
                 say(f"time is over: {error}")
+            died = [worker for worker in self._workers if not worker.alive]
+            for worker in died:
+                say(f"a worker ended by itself:\n{worker.last_words}")
         ledger = await asyncio.to_thread(contour.ledger)
         verdict = auditor.books.verdict()
         unsent = never_submitted(ledger, auditor.books.confirmed)
@@ -68,6 +72,7 @@ class NodeLoss:
             "double_submits": len(double_submits(ledger)),
             "surplus_replies": len(verdict.surplus),
             "repeats": verdict.repeats,
+            "workers_died": len(died),
         }
 
     async def _bring(self, auditor: Auditor) -> None:

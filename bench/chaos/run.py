@@ -31,6 +31,8 @@ ADAPTER = [sys.executable, "-m", "adapter", "run"]
 READY = "adapter consumes"
 #: Workers that run at the same time; one of them is killed at a time, sometimes both.
 WORKERS = 2
+#: Seconds kept for the end: no more kills are begun when no more are left, and the run has failed.
+RESERVE = 150
 #: Commands that may be unanswered before the next kill.
 WINDOW = 300
 
@@ -63,7 +65,10 @@ class Run:
         async with Auditor.open(contour.broker_urls, contour.upstream_tls(), ACTION) as auditor:
             try:
                 await self._staff()
-                await self._faults(auditor)
+                try:
+                    await self._faults(auditor)
+                except TimeoutError as error:
+                    say(f"time is over in the middle of the faults: {error}")
                 await self._end(auditor)
             finally:
                 for worker in self._workers:
@@ -89,7 +94,7 @@ class Run:
         Every step brings its share of the commands, so that there is traffic whenever something dies.
         """
         plan, services, step = self._plan, self._services(), 0
-        while self._kills < plan.kills:
+        while self._kills < plan.kills and self._left() > RESERVE:
             due = plan.commands * min(self._kills + 1, plan.kills) // plan.kills
             if step < 2 * len(POINTS):
                 await self._kill_at(POINTS[step % len(POINTS)], auditor, due)
