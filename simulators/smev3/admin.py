@@ -6,7 +6,7 @@ GET    /_sim/ledger      [{transport_id, action_type, message_id, outcome: accep
 GET    /_sim/acks        [{message_id, original_message_id, accepted, at, deliveries}]
 GET    /_sim/requests    [{request_id, status, updated_at}]: the debt requests of ГИС ЖКХ
 POST   /_sim/drafts      {"request_id", "status"?: "DRAFT"}: a debt request made by hand in ГИС ЖКХ
-GET    /_sim/attachments [{message_id, name, mime_type, size, by, hash, content_base64}]: what came with messages
+GET    /_sim/attachments [{message_id, name, mime_type, size, by, hash, sha256, content_base64}]: what came
 POST   /_sim/types       an information type that a system answers (see :class:`simulators.smev3.incoming.TypeEntry`)
 POST   /_sim/incoming    a request for a system, as if another had sent it (:class:`simulators.smev3.incoming.Incoming`)
 GET    /_sim/answers     answers to such requests, [?original=ID]: {kind: content|rejected|status|async|expired, …}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 INLINE_LIMIT = 5 * 2**20
 FILES_LIMIT = 2**30
+#: Contents up to so many bytes are kept to be shown.
+_SHOWN = 1 << 16
 _DIGEST_BITS = {32: 256, 64: 512}
 
 
@@ -53,14 +56,16 @@ class Attachment:
     hash: str = ""
 
     def described(self) -> dict[str, object]:
-        """Return what ``/_sim`` tells of it."""
+        """Return what ``/_sim`` tells of it: a small content inside a message as it is, of a larger one its digest."""
+        shown = self.data if self.data is not None and self.size <= _SHOWN else None
         return {
             "name": self.name,
             "mime_type": self.mime_type,
             "size": self.size,
             "by": "mtom" if self.path is None else "ftp",
             "hash": self.hash,
-            "content_base64": base64.b64encode(self.data).decode() if self.data is not None else None,
+            "content_base64": None if shown is None else base64.b64encode(shown).decode(),
+            "sha256": None if self.data is None else hashlib.sha256(self.data).hexdigest(),
         }
 
 

@@ -5,19 +5,28 @@ from __future__ import annotations
 import asyncio
 import base64
 import ftplib
+import hashlib
+import tempfile
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
 from adapter.xml.signature import verify_message
+from simulators.smev3.app import make_app
+from simulators.smev3.config import SimulatorConfig
 from tests.contract.smev3_caller import REQUEST_DATA, action, debt_requests
 from tests.contract.smev3_files import File, Inline, contents, fetch, headers, package, received
+from tests.contract.smev3_world import World
 from tests.contract.smev3_worlds import CONTENT, OWN, ZOO, Both, valid
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from adapter.signing.gost import GostEngine
-    from tests.contract.smev3_world import Reply, World
+    from tests.contract.smev3_caller import Caller, Clock
+    from tests.contract.smev3_world import Reply
 
 pytest_plugins = ("tests.contract.smev3_fixtures",)
 
@@ -223,6 +232,22 @@ async def test_the_built_in_provider_takes_attachments_and_sends_its_own(each: B
     assert [len(data) for data in (await fetched(world, answer)).values()] == [100_000]
 
 
+async def test_what_came_inside_a_message_is_shown_or_its_digest_is(both: Both) -> None:
+    small, large = Inline(DATA), Inline(DATA * 10, "A2")
+    assert (await send_mtom(both.consumer, small, large)).status == 200
+    seen = await both.consumer.admin("attachments")
+    assert [item["sha256"] for item in seen] == [hashlib.sha256(item.data).hexdigest() for item in (small, large)]
+    assert [item["content_base64"] for item in seen] == [base64.b64encode(DATA).decode(), None]
+
+
+async def test_files_may_go_unread_to_measure_transfers_alone(both: Both) -> None:
+    await both.consumer.set(check_files=False)
+    file = File(DATA, hashed=b"other", signed=b"other")
+    await upload(both.consumer, file)
+    assert (await send_files(both.consumer, file)).status == 200
+    assert await fetched(both.provider, await both.provider.take()) == {file.uuid: DATA}
+
+
 async def test_attachments_can_be_sent_back_as_they_came(each: Both) -> None:
     world, file, item = each.consumer, File(DATA), Inline(DATA[:100])
     await upload(world, file)
@@ -323,3 +348,24 @@ async def test_senders_are_held_to_one_file_in_a_folder_named_by_a_uuid(both: Bo
         return replies
 
     assert [reply[:3] for reply in await asyncio.to_thread(misuse)] == ["550"] * 5
+
+
+async def test_without_a_file_storage_files_are_refused_and_the_rest_works(
+    keys: Path, gost: GostEngine, clock: Clock, caller: Caller
+) -> None:
+    app = make_app(SimulatorConfig(keys=keys, clock=clock, ftp_port=None), gost)
+    async with TestClient(TestServer(app)) as client:
+        world = World(client, caller, clock)
+        assert (await world.admin("health"))["ftp"] is None
+        refused = await send_files(world, File(DATA), business=new_request())
+        assert refused.fault() == "AttachmentContentMiscoordination"
+        await world.send(new_request())
+
+
+async def test_a_machine_without_a_place_for_files_is_no_reason_to_stay_away(
+    keys: Path, gost: GostEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    server = TestServer(make_app(SimulatorConfig(keys=keys), gost))
+    async with TestClient(server) as client, client.get("/_sim/health") as response:
+        assert (await response.json())["ftp"] is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from lxml import etree
@@ -95,6 +96,29 @@ async def test_a_broadcast_is_valid_and_expects_no_answer(both: Both) -> None:
     assert valid(delivery).text(".//t:MessageMetadata/t:MessageType") == "BROADCAST"
     assert not delivery.text(".//t:ReplyTo")
     assert delivery.text(".//t:Recipient") is None
+
+
+async def test_a_request_put_in_by_hand_with_everything_is_valid(both: Both, gost: GostEngine) -> None:
+    world = both.provider
+    put = await world.put(
+        content=ZOO,
+        recipient="ov512",
+        version=world.caller.version,
+        personal_signature=True,
+        test=True,
+        transaction_code="tx",
+        node_id="n",
+        reference_message_id=world.fresh(),
+        eol=(world.clock.now + timedelta(hours=1)).isoformat(),
+        business_process_metadata='<q:frgu xmlns:q="urn:q">123</q:frgu><w xmlns="urn:w"/>',
+        attachments=[{"by": "mtom"}, {"by": "ftp", "name": "файл.txt"}],
+    )
+    delivery = valid(await world.take())
+    assert delivery.text(OWN) == put["message_id"]
+    envelope = etree.tostring(delivery.tree)
+    assert [verdict.math for verdict in verify_message(envelope, gost)] == [True, True, True]
+    assert delivery.text(".//b:FSAttachment/b:FileName") == "/файл.txt"
+    assert (await world.say(put["reply_to"], CONTENT)).status == 200
 
 
 async def test_a_status_is_told_once_and_signed_by_the_core(both: Both, gost: GostEngine) -> None:
