@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+import aiormq.connection
 import structlog
 from aiormq.channel import Channel
-from aiormq.connection import Connection
 from aiormq.exceptions import AMQPError
 
 from adapter.broker.transport import TolerantTransportFactory
@@ -36,6 +36,15 @@ __all__ = [
 
 #: What a broken connection, channel or socket raises; anything else is a defect of ours.
 BROKER_ERRORS: tuple[type[Exception], ...] = (AMQPError, OSError, TimeoutError, asyncio.InvalidStateError, RuntimeError)
+
+
+class Connection(aiormq.connection.Connection):
+    """The library's connection with our deliveries beside it."""
+
+    def __init__(self, url: str, transport: TolerantTransportFactory) -> None:
+        """``transport`` opens the socket."""
+        super().__init__(url, transport_factory=transport)
+        self.deliveries = transport.deliveries
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +129,7 @@ async def _open_any(nodes: Sequence[BrokerAddress], name: str) -> Connection:
 
 async def _open(node: BrokerAddress, name: str) -> Connection:
     transport = TolerantTransportFactory(node.context, timeout=node.timeout)
-    connection = Connection(node.url(name), transport_factory=transport)
+    connection = Connection(node.url(name), transport)
     try:
         async with asyncio.timeout(node.timeout):
             await connection.connect()

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 
 from adapter.broker.connection import BROKER_ERRORS, Channel, Connection, close_quietly, closed, open_channel
-from adapter.broker.transport import RAW
 from adapter.faultpoints import reach
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Sequence
 
     from aiormq.abc import DeliveredMessage
 
@@ -48,6 +47,10 @@ class BatchSink(Protocol):
     def settle(self, deliveries: Sequence[Delivery]) -> None:
         """Learn that the broker has processed the acks of this batch: it will not deliver them again."""
         ...
+
+
+async def _pass_over(_: DeliveredMessage) -> None:
+    """Take no delivery from the library: they come by :mod:`adapter.broker.deliveries`."""
 
 
 class QueueConsumer:
@@ -96,7 +99,8 @@ class QueueConsumer:
         channel = await open_channel(connection, confirms=False, wait=self._timeout)
         try:
             await channel.basic_qos(prefetch_count=self._prefetch, timeout=self._timeout)
-            consume = await channel.basic_consume(self.queue, self._collector(session), timeout=self._timeout)
+            connection.deliveries.open(channel.number, self._collector(session))
+            consume = await channel.basic_consume(self.queue, _pass_over, timeout=self._timeout)
             self.consuming.set()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._pump(channel))
@@ -107,22 +111,11 @@ class QueueConsumer:
         finally:
             await close_quietly(channel, self._timeout)
 
-    def _collector(self, session: str) -> Callable[[DeliveredMessage], Coroutine[Any, Any, None]]:
-        arrived, signal = self._arrived, self._signal
+    def _collector(self, session: str) -> Callable[[int, bool, bytes, bytes], None]:
+        arrived, signal, queue = self._arrived, self._signal, self.queue
 
-        async def collect(message: DeliveredMessage) -> None:
-            properties = message.header.properties
-            raw = (properties.headers or {}).get(RAW, b"")
-            arrived.append(
-                Delivery(
-                    queue=self.queue,
-                    tag=int(message.delivery.delivery_tag or 0),  # type: ignore[union-attr]  # a delivery has a tag
-                    body=message.body,
-                    properties=bytes(raw) if isinstance(raw, (bytes, bytearray)) else b"",
-                    redelivered=bool(message.delivery.redelivered),  # type: ignore[union-attr]  # a delivery has the flag
-                    session=session,
-                )
-            )
+        def collect(tag: int, redelivered: bool, properties: bytes, body: bytes) -> None:  # noqa: FBT001 — a sink
+            arrived.append(Delivery(queue, tag, body, properties, redelivered, session))
             self.last_delivery = monotonic()
             signal.set()
 

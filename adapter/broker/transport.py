@@ -1,14 +1,16 @@
 """A transport for aiormq whose reader carries foreign bytes through the strict frame decoder unharmed.
 
-Content headers are re-wrapped before the decoder sees them: the raw property section travels as one byte-array header
-(:data:`RAW`), beside the message_id that aiormq needs to pair a returned message. Names in ``basic.deliver`` and
-``basic.return`` that are not UTF-8 are escaped. Everything else passes as it came.
+Deliveries to our consumers do not reach the decoder at all (:mod:`adapter.broker.deliveries`). Content headers of what
+does are re-wrapped: the raw property section travels as one byte-array header (:data:`RAW`), beside the message_id that
+aiormq needs to pair a returned message. Names in ``basic.deliver`` and ``basic.return`` that are not UTF-8 are escaped.
+Everything else passes as it came.
 """
 
 from __future__ import annotations
 
 import asyncio
 import struct
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from aiormq.connection import TransportFactory
@@ -16,6 +18,7 @@ from aiormq.exceptions import AMQPConnectionError
 from pamqp import commands
 
 from adapter.broker.codec import message_id_of
+from adapter.broker.deliveries import BODY, DELIVER, HEADER, METHOD, Deliveries
 
 if TYPE_CHECKING:
     import ssl
@@ -24,10 +27,12 @@ if TYPE_CHECKING:
 
 #: Header under which a delivered message carries its raw property section.
 RAW: Final = "raw"
-_METHOD, _HEADER, _BODY = 1, 2, 3
-_DELIVER = (60).to_bytes(2, "big") + (60).to_bytes(2, "big")
 _RETURN = (60).to_bytes(2, "big") + (50).to_bytes(2, "big")
 _FRAME_END: Final = b"\xce"
+_HEARTBEAT: Final = b"\x08\x00\x00\x00\x00\x00\x00\xce"
+#: Seconds of deliveries alone after which the library is told that the connection lives.
+_SIGN_OF_LIFE: Final = 1.0
+_READ: Final = 2**17
 _HAS_HEADERS, _HAS_MESSAGE_ID = 1 << 13, 1 << 7
 
 
@@ -47,22 +52,27 @@ class RawProperties(commands.Basic.Properties):
 class TolerantReader:
     """The part of StreamReader that aiormq's frame receiver uses, frame by frame."""
 
-    def __init__(self, stream: asyncio.StreamReader) -> None:
-        """Wrap the connection's own reader."""
+    def __init__(self, stream: asyncio.StreamReader, deliveries: Deliveries) -> None:
+        """Wrap the connection's own reader; ``deliveries`` takes its frames out of the stream."""
         self._stream = stream
+        self._deliveries = deliveries
+        self._arrived = b""
+        self._at = 0
         self._frame = b""
         self._offset = 0
+        self._passed = monotonic()
 
     def at_eof(self) -> bool:
         """Tell whether nothing more will come."""
-        return self._offset >= len(self._frame) and self._stream.at_eof()
+        return self._offset >= len(self._frame) and self._at >= len(self._arrived) and self._stream.at_eof()
 
     async def read(self, n: int = -1) -> bytes:
         """Read what is left of the frame, then of the stream."""
         if self._offset < len(self._frame):
             rest, self._frame, self._offset = self._frame[self._offset :], b"", 0
             return rest
-        return await self._stream.read(n)
+        rest, self._arrived, self._at = self._arrived[self._at :], b"", 0
+        return rest or await self._stream.read(n)
 
     async def readexactly(self, n: int) -> bytes:
         """Return the next ``n`` bytes of the current frame, fetching and mending a new frame when it is used up."""
@@ -75,16 +85,45 @@ class TolerantReader:
         return self._frame[start : self._offset]
 
     async def _next_frame(self) -> bytes:
-        head = await self._stream.readexactly(7)
-        if head.startswith(b"AMQP"):
-            return head + await self._stream.readexactly(1)
-        size = int.from_bytes(head[3:7], "big")
-        rest = await self._stream.readexactly(size + 1)
-        if head[0] == _HEADER:
-            return _frame(head, _wrap_header(rest[:-1]))
-        if head[0] == _METHOD and rest[:4] in (_DELIVER, _RETURN) and not _is_utf8(rest[4:-1]):
-            return _frame(head, _escape_names(rest[:-1]))
-        return head + rest
+        """Return the next frame that is for the library; deliveries before it are handed over on the way."""
+        while True:
+            frame = self._cut()
+            if frame is None:
+                more = await self._stream.read(_READ)
+                if not more:
+                    raise asyncio.IncompleteReadError(self._arrived[self._at :], 7)
+                self._arrived, self._at = self._arrived[self._at :] + more, 0
+                continue
+            kind, payload = frame[0], frame[7:-1]
+            if not self._deliveries.take(kind, int.from_bytes(frame[1:3], "big"), payload):
+                self._passed = monotonic()
+                return _mended(kind, frame, payload)
+            if monotonic() - self._passed > _SIGN_OF_LIFE:
+                # The library takes a connection without frames for dead, and our deliveries are none to it.
+                self._passed = monotonic()
+                return _HEARTBEAT
+
+    def _cut(self) -> bytes | None:
+        """Cut one whole frame off what has arrived; ``None`` when it has not come to its end."""
+        start = self._at
+        head = self._arrived[start : start + 7]
+        if len(head) < 7:
+            return None
+        # A broker that speaks another version says so by a header of eight bytes, and no frame follows.
+        size = 8 if head.startswith(b"AMQP") else 8 + int.from_bytes(head[3:], "big")
+        if start + size > len(self._arrived):
+            return None
+        self._at = start + size
+        return self._arrived[start : self._at]
+
+
+def _mended(kind: int, frame: bytes, payload: bytes) -> bytes:
+    """Return a frame that the strict decoder reads."""
+    if kind == HEADER:
+        return _frame(frame, _wrap_header(payload))
+    if kind == METHOD and payload[:4] in (DELIVER, _RETURN) and not _is_utf8(payload[4:]):
+        return _frame(frame, _escape_names(payload))
+    return frame
 
 
 class GatheringWriter:
@@ -130,7 +169,7 @@ def publish_frames(channel: int, exchange: str, routing_key: str, properties: by
     method = b"\x00\x3c\x00\x28\x00\x00" + names + b"\x01"
     header = struct.pack(">HHQ", 60, 0, len(body)) + properties
     pieces = [body[start : start + most] for start in range(0, len(body), most)]
-    frames = [(_METHOD, method), (_HEADER, header), *((_BODY, piece) for piece in pieces)]
+    frames = [(METHOD, method), (HEADER, header), *((BODY, piece) for piece in pieces)]
     return b"".join(struct.pack(">BHI", kind, channel, len(data)) + data + _FRAME_END for kind, data in frames)
 
 
@@ -166,7 +205,7 @@ def _escape_names(payload: bytes) -> bytes:
     """Escape undecodable short strings of basic.deliver or basic.return; other fields keep their bytes."""
     parts, offset = [payload[:4]], 4
     # deliver: consumer-tag, delivery-tag (8), redelivered (1), exchange, routing-key; return: code (2), three names.
-    fixed = {1: 9} if payload[:4] == _DELIVER else {0: 2}
+    fixed = {1: 9} if payload[:4] == DELIVER else {0: 2}
     for position in range(3):
         if position in fixed:
             parts.append(payload[offset : offset + fixed[position]])
@@ -185,6 +224,7 @@ class TolerantTransportFactory(TransportFactory):
         """``context`` is ``None`` for plain connections; ``timeout`` bounds the TCP and TLS handshakes, in seconds."""
         self._context = context
         self._timeout = timeout
+        self.deliveries = Deliveries()
 
     async def create(self, url: URL, **_: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect; raises AMQPConnectionError."""
@@ -193,4 +233,4 @@ class TolerantTransportFactory(TransportFactory):
                 reader, writer = await asyncio.open_connection(url.host, url.port, ssl=self._context, limit=2**20)
         except OSError as error:
             raise AMQPConnectionError(str(error)) from error
-        return TolerantReader(reader), GatheringWriter(writer)  # type: ignore[return-value]  # the parts aiormq uses
+        return TolerantReader(reader, self.deliveries), GatheringWriter(writer)  # type: ignore[return-value]  # the parts aiormq uses

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 
@@ -21,7 +21,7 @@ class Scripted:
     ended: ClassVar[list[str]] = []
     reached: ClassVar[asyncio.Event]
 
-    def __init__(self, url: str, **_: Any) -> None:
+    def __init__(self, url: str, _: object) -> None:
         self.host = url.partition("@")[2].partition("/")[0]
 
     async def connect(self) -> None:

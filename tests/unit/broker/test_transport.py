@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from typing import TYPE_CHECKING, Any
 
 import pamqp.frame
 import pytest
 from aiormq.connection import FrameReceiver
 from aiormq.exceptions import AMQPConnectionError
+from hypothesis import given
+from hypothesis import strategies as st
 from pamqp import commands
 from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
+from pamqp.heartbeat import Heartbeat
 
+from adapter.broker import transport
 from adapter.broker.codec import read_properties, write_properties
+from adapter.broker.deliveries import Deliveries
 from adapter.broker.transport import RAW, RawProperties, TolerantReader
+
+if TYPE_CHECKING:
+    from random import Random
 
 CP1251 = "очередь".encode("cp1251")
 
@@ -27,7 +36,7 @@ def receiver(data: bytes) -> FrameReceiver:
     stream = asyncio.StreamReader()
     stream.feed_data(data)
     stream.feed_eof()
-    return FrameReceiver(TolerantReader(stream))
+    return FrameReceiver(TolerantReader(stream, Deliveries()))
 
 
 def short(value: bytes) -> bytes:
@@ -91,3 +100,72 @@ async def test_a_connection_cut_inside_a_frame_is_a_connection_error() -> None:
 def test_raw_properties_go_out_exactly_as_the_outbox_kept_them() -> None:
     section = write_properties(message_id=b"m", message_type=b"t", correlation_id=CP1251)
     assert ContentHeader(body_size=1, properties=RawProperties(section, "m")).marshal()[12:] == section
+
+
+def delivery(tag: int, section: bytes, body: bytes, *, channel: int = 1, piece: int = 7) -> list[bytes]:
+    method = struct.pack(">HH", 60, 60) + short(b"tag") + struct.pack(">QB", tag, tag % 2) + short(b"") + short(CP1251)
+    pieces = [body[start : start + piece] for start in range(0, len(body), piece)]
+    frames = [(1, method), (2, struct.pack(">HHQ", 60, 0, len(body)) + section), *((3, one) for one in pieces)]
+    return [struct.pack(">BHI", kind, channel, len(data)) + data + b"\xce" for kind, data in frames]
+
+
+async def sunk(stream: asyncio.StreamReader) -> tuple[FrameReceiver, list[tuple[Any, ...]]]:
+    deliveries, taken = Deliveries(), []
+    deliveries.open(1, lambda *one: taken.append(one))
+    return FrameReceiver(TolerantReader(stream, deliveries)), taken
+
+
+@given(
+    st.lists(st.tuples(st.binary(max_size=40), st.binary(max_size=40)), max_size=5),
+    st.integers(1, 50),
+    st.randoms(use_true_random=False),
+)
+async def test_deliveries_arrive_whole_however_their_frames_are_cut_and_mixed_with_other_channels(
+    messages: list[tuple[bytes, bytes]], cut: int, chance: Random
+) -> None:
+    ok = pamqp.frame.marshal(commands.Basic.QosOk(), 2)
+    ours = [one for tag, message in enumerate(messages) for one in delivery(tag, *message)]
+    mixed = list(ours)
+    for _ in range(5):
+        mixed.insert(chance.randint(0, len(mixed)), ok)
+    data, stream = b"".join(mixed), asyncio.StreamReader()
+    for start in range(0, len(data), cut):
+        stream.feed_data(data[start : start + cut])
+    stream.feed_eof()
+    frames, taken = await sunk(stream)
+    for _ in range(5):
+        _, channel, got = await frames.get_frame()
+        assert (channel, type(got)) == (2, commands.Basic.QosOk)
+    with pytest.raises((AMQPConnectionError, StopAsyncIteration)):
+        await frames.get_frame()
+    assert taken == [(tag, bool(tag % 2), *message) for tag, message in enumerate(messages)]
+
+
+async def test_a_channel_closed_inside_a_delivery_hands_over_nothing_of_it() -> None:
+    stream = asyncio.StreamReader()
+    close = pamqp.frame.marshal(commands.Channel.Close(404, "NOT_FOUND", 0, 0), 1)
+    stream.feed_data(b"".join(delivery(1, b"\x00\x00", b"0123456789")[:3]) + close)
+    frames, taken = await sunk(stream)
+    _, _, got = await frames.get_frame()
+    assert isinstance(got, commands.Channel.Close)
+    assert taken == []
+
+
+async def test_deliveries_of_a_channel_that_nobody_has_opened_go_to_the_library() -> None:
+    stream = asyncio.StreamReader()
+    stream.feed_data(b"".join(delivery(1, b"\x00\x00", b"x", channel=3)))
+    frames, taken = await sunk(stream)
+    _, channel, got = await frames.get_frame()
+    assert (channel, type(got), taken) == (3, commands.Basic.Deliver, [])
+
+
+async def test_a_long_run_of_deliveries_alone_still_tells_the_library_that_the_connection_lives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transport, "_SIGN_OF_LIFE", 0.0)
+    stream = asyncio.StreamReader()
+    stream.feed_data(b"".join(delivery(1, b"\x00\x00", b"x")))
+    frames, taken = await sunk(stream)
+    _, channel, got = await frames.get_frame()
+    assert (channel, type(got)) == (0, Heartbeat)
+    assert taken == []
