@@ -30,9 +30,9 @@ def soap_message(body: bytes) -> bytes:
     if found is None:
         return body
     parts = _parts(body[found.start(1) - 2 :], found[1].rstrip())
-    typed = (content for headers, content in parts if "xop+xml" in headers.get("Content-Type", ""))
+    typed = (content for headers, content in parts if "xop+xml" in str(headers.get("Content-Type", "")))
     root = next(typed, parts[0][1])
-    contents = {headers.get("Content-ID", "").strip("<> "): part for headers, part in parts}
+    contents = {str(headers.get("Content-ID", "")).strip("<> "): part for headers, part in parts}
     return _inline(root, contents) if b"Include" in root else root
 
 

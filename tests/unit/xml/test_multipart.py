@@ -54,6 +54,12 @@ def test_whatever_stands_before_the_first_boundary_is_passed_over(before: bytes)
     assert soap_message(before + part(ROOT, XOP_ROOT) + END) == ROOT
 
 
+@pytest.mark.parametrize("header", [b"Content-Type: text/\x80plain", b"Content-ID: <\xd1\x84>"])
+def test_headers_with_bytes_that_are_no_ascii_are_read(header: bytes) -> None:
+    body = part(b"other", "X: y").replace(b"X: y", header) + part(ROOT, XOP_ROOT) + END
+    assert soap_message(body) == ROOT
+
+
 def test_the_root_part_is_found_behind_another_one() -> None:
     assert soap_message(part(b"file", "Content-ID: <f>") + part(ROOT, XOP_ROOT) + END) == ROOT
 
