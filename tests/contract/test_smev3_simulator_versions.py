@@ -189,3 +189,46 @@ async def test_the_wsdl_and_its_schemas_are_served(both: Both) -> None:
     assert {namespaces(number)[part] for part in "tbf"} <= targets
     async with world.client.get(path, params={"xsd": "../../sign-service.openapi.yaml"}) as response:
         assert response.status == 404
+
+
+async def test_an_answer_that_breaks_its_schema_is_refused_or_rejected_late(both: Both) -> None:
+    await both.register(
+        namespace=DEBT_REQUESTS,
+        request_root="ImportDebtRequestsRequest",
+        response_root="ImportDebtRequestsResponse",
+    )
+    world = both.provider
+    await both.consumer.send(new_request())
+    delivery = await world.take()
+    wrong = f'<d:ImportDebtRequestsResponse xmlns:d="{DEBT_REQUESTS}"><d:zoo/></d:ImportDebtRequestsResponse>'
+    word = f"<b:MessagePrimaryContent>{wrong}</b:MessagePrimaryContent>"
+    said = await world.say(delivery.text(".//t:ReplyTo") or "", word)
+    told = category(valid(await world.post(world.caller.get_status())))
+    expected = ("InvalidContent", None) if world.caller.version == "1.1" else (None, "responseIsRejectedBySmev")
+    assert (said.fault(), told) == expected
+    assert (await both.consumer.poll()).text(ORIGINAL) is None
+
+
+async def test_what_was_said_to_a_request_put_in_by_hand_is_told(both: Both) -> None:
+    world = both.provider
+    end = world.clock.now + timedelta(minutes=5)
+    put = [
+        await world.put(content=ZOO, recipient="ov512", version=world.caller.version, eol=end.isoformat())
+        for _ in range(2)
+    ]
+    assert (await world.take()).text(OWN) == put[0]["message_id"]
+    status = (
+        f"<t:AsyncProcessingStatus><t:OriginalMessageId>{put[0]['message_id']}</t:OriginalMessageId>"
+        "<t:StatusCategory>underProcessing</t:StatusCategory></t:AsyncProcessingStatus>"
+    )
+    for word in (status, REJECTED):
+        assert (await world.say(put[0]["reply_to"], word)).status == 200
+    world.clock.advance(minutes=6)
+    told = await world.admin("answers")
+    assert [(one["original_message_id"], one["kind"]) for one in told] == [
+        (put[0]["message_id"], "async"),
+        (put[0]["message_id"], "rejected"),
+        (put[1]["message_id"], "expired"),
+    ]
+    assert told[0]["status"] == {"category": "underProcessing"}
+    assert told[1]["rejections"] == [{"code": "NO_DATA", "description": "Нет данных"}]
