@@ -12,6 +12,7 @@ import asyncio
 import os
 import signal
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -76,10 +77,12 @@ class NullGateway:
     def __init__(self) -> None:
         """Nothing is on its way."""
         self.taken: asyncio.Queue[Prepared] = asyncio.Queue()
+        #: Ids of a gateway cost the worker nothing: these are counted.
+        self._name, self._ids = f"{uuid4()}-", count()
 
     async def prepare(self, call: Call) -> Prepared:
         """Mint an id."""
-        return Prepared(call.operation, str(uuid4()), call.content, datetime.now(UTC))
+        return Prepared(call.operation, f"{self._name}{next(self._ids)}", call.content, datetime.now(UTC))
 
     async def send(self, prepared: Prepared, *, earlier_attempts: int) -> Sent:  # noqa: ARG002 — the port's arguments
         """Accept; the answer can only be seen after the acceptance was handed to the journal."""
@@ -104,9 +107,8 @@ class NullSource:
         async with asyncio.TaskGroup() as group:
             while True:
                 prepared = await self._gateway.taken.get()
-                answer = Answer(
-                    "null", str(uuid4()), prepared.gateway_id, AnswerKind.ANSWER, prepared.body, prepared.body
-                )
+                key, body = f"answer-{prepared.gateway_id}", prepared.body
+                answer = Answer("null", key, prepared.gateway_id, AnswerKind.ANSWER, body, body)
                 group.create_task(_bring(intake, answer))
 
 

@@ -1,4 +1,4 @@
-"""The journal's front: one writer, a small pool for reading and claiming, and the worker's lease."""
+"""The journal's front: two writers, a small pool for reading and claiming, and the worker's lease."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import structlog
 from adapter.journal.operations import Lease
 from adapter.journal.records import Exchange, OutboxRow, read_exchange, read_outbox
 from adapter.journal.statements import sql
-from adapter.journal.writer import DATABASE_ERRORS, JournalUnavailableError, Writer
+from adapter.journal.writer import DATABASE_ERRORS, Availability, JournalUnavailableError, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,18 +58,16 @@ class Journal:
         self.worker = uuid4()
         self._worker_name = worker_name
         self._lease = lease
-        self._writer = Writer(address.connect, self.worker)
+        #: Set while Postgres takes writes.
+        self.available = Availability(2)
+        self._moves = Writer(address.connect, self.worker, self.available)
+        self._edge = Writer(address.connect, self.worker, self.available)
         self._reader: asyncpg.Connection | None = None
         self._reading = asyncio.Lock()
 
-    @property
-    def available(self) -> asyncio.Event:
-        """Set while Postgres takes writes."""
-        return self._writer.available
-
     def write(self, operation: Operation[Result]) -> asyncio.Future[Result]:
         """Commit one operation; see :meth:`adapter.journal.writer.Writer.write`."""
-        return self._writer.write(operation)
+        return (self._edge if operation.edge else self._moves).write(operation)
 
     async def write_surely(self, operation: Operation[Result]) -> Result:
         """Commit one operation however long Postgres is away: for what is true already and known to nobody else.
@@ -86,7 +84,8 @@ class Journal:
         """Keep the writer and the lease alive until cancelled; gives the lease back at the end."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._writer.run())
+                group.create_task(self._moves.run())
+                group.create_task(self._edge.run())
                 group.create_task(self._keep_lease())
         finally:
             await self._give_up()

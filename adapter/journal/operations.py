@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from adapter.exchange import State
 from adapter.journal.records import Exchange, OutboxRow, ProofRow, read_exchange
@@ -34,6 +34,13 @@ class Operation(ABC, Generic[Result]):
 
     outbox: Sequence[OutboxRow] = field(default=(), kw_only=True)
     proof: Sequence[ProofRow] = field(default=(), kw_only=True)
+    #: Written on the connection of the ways in and out, beside that of the moves: the rows of the two are not the same.
+    edge: ClassVar[bool] = False
+
+    @property
+    def single(self) -> bool:
+        """Whether no second one like it may be in a commit."""
+        return False
 
     @property
     def weight(self) -> int:
@@ -84,6 +91,12 @@ class TakeIn(Operation[Taken]):
     fingerprint: bytes
     session: str
     redelivered: bool
+    edge: ClassVar[bool] = True
+
+    @property
+    def single(self) -> bool:
+        """Whether its row may have to be waited for: one at a time, so that nothing else is held meanwhile."""
+        return self.redelivered
 
     @property
     def weight(self) -> int:
@@ -218,6 +231,7 @@ class Mark(Always):
     state: str
     reason: str | None = None
     delay: float = 0.0
+    edge: ClassVar[bool] = True
 
     def put(self, arrays: Arrays, op: int) -> None:
         """Mark an outbox row."""

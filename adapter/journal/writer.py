@@ -25,8 +25,6 @@ _MOST: Final = 512
 #: Bytes of one transaction: a crowd of large bodies must not become one message that neither side can hold.
 _HEAVY: Final = 16 * 2**20
 _TRIES: Final = 4
-#: Results handed out in one turn of the loop.
-_SLICE: Final = 16
 _PAUSES: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _TIMEOUT: Final = 20.0
 #: What a database that went away raises; asyncpg reports a connection lost between two steps as its own internal error.
@@ -54,17 +52,40 @@ class RowRefusedError(Exception):
         self.sqlstate = sqlstate
 
 
+class Availability(asyncio.Event):
+    """Set while every writer of the journal has a connection."""
+
+    def __init__(self, writers: int) -> None:
+        """``writers`` have to be there."""
+        super().__init__()
+        self._writers = writers
+        self._there: set[Writer] = set()
+
+    def add(self, writer: Writer) -> None:
+        """Note that a writer takes writes."""
+        self._there.add(writer)
+        if len(self._there) == self._writers:
+            self.set()
+
+    def remove(self, writer: Writer) -> None:
+        """Note that a writer takes none."""
+        self._there.discard(writer)
+        self.clear()
+
+
 class Writer:
     """Takes operations, commits them in groups on one connection, answers each."""
 
-    def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]], owner: UUID) -> None:
-        """``connect`` opens a connection; ``owner`` is the worker's id."""
+    def __init__(
+        self, connect: Callable[[], Awaitable[asyncpg.Connection]], owner: UUID, availability: Availability
+    ) -> None:
+        """``connect`` opens a connection, ``owner`` is the worker's id, ``availability`` hears when writes are taken."""
         self._connect = connect
         self._owner = owner
+        self._availability = availability
         self._waiting: list[tuple[Operation[Any], asyncio.Future[Any]]] = []
         self._signal = asyncio.Event()
         self._failures = 0
-        self.available = asyncio.Event()
 
     def write(self, operation: Operation[Result]) -> asyncio.Future[Result]:
         """Queue an operation for the next commit; the future ends with its result once that is committed.
@@ -88,14 +109,14 @@ class Writer:
                     continue
                 # A connection that dies while nothing is written is replaced before the next write.
                 connection.add_termination_listener(lambda _: self._signal.set())
-                self.available.set()
+                self._availability.add(self)
                 try:
                     await self._serve(connection)
                 except DATABASE_ERRORS as error:
-                    self.available.clear()
+                    self._availability.remove(self)
                     await self._pause(error)
                 finally:
-                    self.available.clear()
+                    self._availability.remove(self)
                     connection.terminate()
         finally:
             self._fail_waiting()
@@ -126,11 +147,12 @@ class Writer:
 
     def _cut(self) -> list[tuple[Operation[Any], asyncio.Future[Any]]]:
         """Take the next batch, bounded in number and in bytes; the first one always goes."""
-        count, size = 0, 0
+        count, size, single = 0, 0, False
         for operation, _ in islice(self._waiting, _MOST):
             size += operation.weight
-            if count and size > _HEAVY:
+            if (count and size > _HEAVY) or (single and operation.single):
                 break
+            single = single or operation.single
             count += 1
         batch = self._waiting[:count]
         del self._waiting[:count]
@@ -158,7 +180,9 @@ class Writer:
             if not batch[0][1].done():
                 batch[0][1].set_exception(RowRefusedError(state))
             return
-        _tell([(future, result) for (_, future), result in zip(batch, results, strict=True)])
+        for (_, future), result in zip(batch, results, strict=True):
+            if not future.done():
+                future.set_result(result)
 
     async def _apply_surely(self, connection: asyncpg.Connection, operations: Sequence[Operation[Any]]) -> list[Any]:
         """Apply all; a transaction that another worker's stood in the way of (SQLSTATE class 40) is made again."""
@@ -173,18 +197,6 @@ class Writer:
         batch, self._waiting = self._waiting, []
         self._signal.clear()
         _fail(batch)
-
-
-def _tell(told: Sequence[tuple[asyncio.Future[Any], Any]], start: int = 0) -> None:
-    """Hand out results a slice at a time: what the first ones ask for is on its way while the others are worked on.
-
-    Told all at once, a crowd would move in step: this process idle while Postgres writes, and the other way round.
-    """
-    for future, result in told[start : start + _SLICE]:
-        if not future.done():
-            future.set_result(result)
-    if start + _SLICE < len(told):
-        asyncio.get_running_loop().call_soon(_tell, told, start + _SLICE)
 
 
 def _refusal(error: Exception) -> str | None:
