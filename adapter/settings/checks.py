@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from adapter.settings.pem import client_context
-from adapter.settings.values import human_size
+from adapter.settings.values import SCHEMA_VERSIONS, human_size, version_in
 
 if TYPE_CHECKING:
     from adapter.settings.pem import Pem
@@ -91,6 +91,16 @@ def _poll(shortest: float, longest: float) -> Faults:
         yield "SMEV_POLL_MAX", "must not be less than SMEV_POLL_MIN"
 
 
+def _smev_version(endpoint: str, version: str | None) -> Faults:
+    named = version_in(endpoint)
+    if named is None or named == version:
+        return
+    if version is not None:
+        yield "SMEV_VERSION", "is not the version that the path of SMEV_SERVICE names"
+    elif named not in SCHEMA_VERSIONS:
+        yield "SMEV_SERVICE", f"names a version that is not one of {', '.join(SCHEMA_VERSIONS)}"
+
+
 def _signing_login(token: str | None, certificate: Pem | None) -> Faults:
     if token is None and certificate is None:
         yield "SIGN_TOKEN_OV", "is required unless SIGN_CLIENT_CERT logs us in"
@@ -134,6 +144,7 @@ CHECKS: tuple[Check, ...] = (
     _key_of("CLIENT_CERT", "CLIENT_KEY"),
     (("MQ_PREFETCH", "MQ_MAX_BODY", "MEMORY_LIMIT", "SERVICES"), _memory),
     (("SMEV_POLL_MIN", "SMEV_POLL_MAX"), _poll),
+    (("SMEV_SERVICE", "SMEV_VERSION"), _smev_version),
     (("SIGN_TOKEN_OV", "SIGN_CLIENT_CERT"), _signing_login),
     (("USE_PERSONAL_SIGNATURE", "SIGN_KEY_OV", "SIGN_KEY_SP"), _personal),
     (("USE_PERSONAL_SIGNATURE", "SIGN_TOKEN_OV", "SIGN_TOKEN_SP", "SIGN_CLIENT_CERT"), _personal_token),

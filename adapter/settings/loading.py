@@ -11,7 +11,7 @@ from adapter.errors import ConfigurationError
 from adapter.settings import groups
 from adapter.settings.cautions import cautions
 from adapter.settings.checks import CHECKS
-from adapter.settings.values import WrongValueError
+from adapter.settings.values import WrongValueError, version_in
 from adapter.settings.variables import VARIABLES
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Groups of variables that serving an action of a gateway needs; the others are always read.
 _GATEWAY_NEEDS = {"smev3": frozenset({"smev", "signing"})}
+#: The schema spoken where neither SMEV_VERSION nor the endpoint says another.
+_SCHEMA_VERSION = "1.2"
 _ALWAYS = frozenset({"broker", "services", "database", "health", "pipeline", "logging", "options"})
 
 
@@ -48,6 +50,8 @@ def load(environment: Mapping[str, str], known_actions: Mapping[str, str]) -> gr
                 faults.setdefault(name, sentence)
     if faults:
         raise ConfigurationError({v.name: faults[v.name] for v in VARIABLES if v.name in faults})
+    if values.get("SMEV_VERSION", "") is None:
+        values["SMEV_VERSION"] = version_in(values["SMEV_SERVICE"]) or _SCHEMA_VERSION
     if values.get("SMEV_NODE_ID", "") is None:
         values["SMEV_NODE_ID"] = _node_id(values)
     return _settings(environment, given, values, needed)

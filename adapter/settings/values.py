@@ -164,11 +164,15 @@ def contour(text: str) -> str:
     return CONTOURS[text]
 
 
-def schema_version(text: str) -> str:
-    """Read the version of the СМЭВ3 schema; the adapter speaks 1.2."""
-    if text in {"1.1", "1.3"}:
-        raise WrongValueError("names a schema that this adapter does not speak yet: only 1.2 is served")
-    return choice("1.2")(text)
+#: Versions of the СМЭВ3 schema that the adapter speaks.
+SCHEMA_VERSIONS = ("1.1", "1.2", "1.3")
+_VERSION_IN_PATH = re.compile(r"/v(1\.[0-9]{1,2})(?=/|$)")
+
+
+def version_in(endpoint: str) -> str | None:
+    """Return the schema version that the path of a СМЭВ3 endpoint names (``…/smev/v1.3/ws``), if it names one."""
+    match = _VERSION_IN_PATH.search(urlsplit(endpoint).path)
+    return match[1] if match else None
 
 
 def secret(text: str) -> str:

@@ -96,8 +96,9 @@ WRONG = {
     "MQ_MAX_BODY": ["0", "1XB", "-1MB", "1.5MB"],
     "MQ_PREFETCH": ["0", "1e3"],
     "MQ_PREFIX": ["a b", "x" * 61],
-    "SMEV_SERVICE": ["smev3-test", "http://", "ftp://host/", "http://u:p@host/ws", "http://host/ws?wsdl", "http://h:99999/"],
-    "SMEV_VERSION": ["1.1", "1.3", "2"],
+    "SMEV_SERVICE": ["smev3-test", "http://", "ftp://host/", "http://u:p@host/ws", "http://host/ws?wsdl", "http://h:99999/",
+                     "http://host/smev/v1.4/ws"],
+    "SMEV_VERSION": ["1.4", "2", "v1.2"],
     "SMEV_NODE_ID": ["x" * 51, "a b"],
     "SMEV_TIMEOUT": ["0", "ever", "1h1m", "nan"],
     "SIGN_SERVICE": ["sign:8080", "http://a b/"],
@@ -159,6 +160,29 @@ def test_an_unknown_action_is_refused_with_the_nearest_known_one(environment: di
     sentence = faults(environment | {"SERVICES": "zhkh-debt-request,epgu.*"})["SERVICES"]
     assert "did you mean zhkh-debt-requests?" in sentence
     assert "epgu.order.submit" in sentence
+
+
+@pytest.mark.parametrize(
+    ("given", "version"),
+    [
+        ({"SMEV_SERVICE": "http://smev.example.org/smev/v1.1/ws"}, "1.1"),
+        ({"SMEV_SERVICE": "http://smev.example.org/smev/v1.3/ws", "SMEV_VERSION": "1.3"}, "1.3"),
+        ({"SMEV_SERVICE": "http://smev.example.org/ws", "SMEV_VERSION": "1.3"}, "1.3"),
+        ({"SMEV_SERVICE": "http://smev.example.org/ws"}, "1.2"),
+        ({"SMEV_SERVICE": "http://v1.1.example.org/ws"}, "1.2"),
+    ],
+)
+def test_the_schema_version_is_given_or_the_endpoints(
+    environment: dict[str, str], given: dict[str, str], version: str
+) -> None:
+    smev = load(environment | given, ACTIONS).smev
+    assert smev is not None
+    assert smev.version == version
+
+
+def test_a_schema_version_that_the_endpoint_contradicts_is_refused(environment: dict[str, str]) -> None:
+    endpoint = "http://smev.example.org/smev/v1.1/ws"
+    assert set(faults(environment | {"SMEV_SERVICE": endpoint, "SMEV_VERSION": "1.2"})) == {"SMEV_VERSION"}
 
 
 def test_the_node_id_is_stable_per_database_and_differs_between_databases(environment: dict[str, str]) -> None:
