@@ -79,7 +79,7 @@ class Writer:
     def __init__(
         self, connect: Callable[[], Awaitable[asyncpg.Connection]], owner: UUID, availability: Availability
     ) -> None:
-        """``connect`` opens a connection, ``owner`` is the worker's id, ``availability`` hears when writes are taken."""
+        """``connect`` opens a connection for ``owner``; ``availability`` hears when writes are taken."""
         self._connect = connect
         self._owner = owner
         self._availability = availability
