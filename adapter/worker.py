@@ -110,7 +110,10 @@ class Worker:
     async def _serve(self) -> None:
         settings, registry = self._settings, self._registry
         actions = list(registry.services)
+        broker = settings.broker
+        in_hand = broker.prefetch * broker.max_body * len(actions)
         limits = Limits(
+            in_flight_bytes=max(settings.pipeline.memory_limit - in_hand, broker.max_body),
             max_body=settings.broker.max_body,
             require_message_id=settings.broker.require_message_id,
             stacktrace=settings.pipeline.error_stacktrace,
@@ -136,6 +139,7 @@ class Worker:
         dispatcher = Dispatcher(
             runner,
             most=limits.in_flight,
+            most_bytes=limits.in_flight_bytes,
             queues={self._names.command(action): bulkhead.gateway for action, bulkhead in bulkheads.items()},
             bulkheads=self._bulkheads.values(),
         )
@@ -148,6 +152,7 @@ class Worker:
             actions,
             returned=self._names.returned,
             bulkheads=bulkheads,
+            max_body=broker.max_body,
             dedupe_days=settings.pipeline.dedupe_days,
         )
         queues = [*(self._names.command(action) for action in actions), self._names.returned]

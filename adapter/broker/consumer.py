@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import dataclass
 from itertools import count
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from aiormq.abc import DeliveredMessage
 
 log = structlog.get_logger(__name__)
+
+#: Bytes of one batch that is handed over; one delivery always goes.
+_HEAVY: Final = 8 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +158,20 @@ class QueueConsumer:
                 self._signal.clear()
                 await self._signal.wait()
                 continue
-            batch = self._arrived[:]
-            del self._arrived[: len(batch)]
+            batch = self._cut()
             await self._take(channel, batch)
+
+    def _cut(self) -> list[Delivery]:
+        """Take what has arrived, of large bodies a few at a time: what is handed over stands in memory once more."""
+        size, count = 0, 0
+        for delivery in self._arrived:
+            size += len(delivery.body)
+            if count and size > _HEAVY:
+                break
+            count += 1
+        batch = self._arrived[:count]
+        del self._arrived[:count]
+        return batch
 
     async def _take(self, channel: Channel, batch: list[Delivery]) -> None:
         await self._sink.accept(batch)

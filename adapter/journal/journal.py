@@ -162,9 +162,12 @@ class Journal:
         """Return repeats whose command has ended without telling them."""
         return [read_exchange(row) for row in await self._fetch("ready_repeats", limit)]
 
-    async def claim_outbox(self, publishing: Sequence[UUID], limit: int) -> list[OutboxRow]:
-        """Take over outbox rows without a living publisher, and parked ones whose turn has come."""
-        rows = await self._fetch("claim_outbox", self.worker, list(publishing), limit)
+    async def claim_outbox(self, publishing: Sequence[UUID], limit: int, most_bytes: int) -> list[OutboxRow]:
+        """Take over outbox rows without a living publisher, and parked ones whose turn has come.
+
+        Their bodies have ``most_bytes`` together, or there is only one.
+        """
+        rows = await self._fetch("claim_outbox", self.worker, list(publishing), limit, most_bytes)
         return [read_outbox(row) for row in rows]
 
     async def load(self, exchange_id: UUID) -> Exchange | None:

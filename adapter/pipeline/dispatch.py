@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -32,24 +33,26 @@ _LOOK: Final = 0.01
 
 
 class _Room:
-    """What may run at once of the queues that share one gateway."""
+    """What may run at once of the queues that share one gateway: in number, and in bytes of their commands."""
 
-    __slots__ = ("free", "most", "running")
+    __slots__ = ("bytes", "free", "most", "most_bytes", "running")
 
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.running = 0
+    def __init__(self, most: int, most_bytes: int) -> None:
+        self.most, self.most_bytes = most, most_bytes
+        self.running = self.bytes = 0
         self.free = asyncio.Event()
         self.free.set()
 
-    def enter(self) -> None:
+    def enter(self, size: int) -> None:
         self.running += 1
-        if self.running >= self.most:
+        self.bytes += size
+        if self.running >= self.most or self.bytes >= self.most_bytes:
             self.free.clear()
 
-    def leave(self) -> None:
+    def leave(self, size: int) -> None:
         self.running -= 1
-        if self.running < self.most:
+        self.bytes -= size
+        if self.running < self.most and self.bytes < self.most_bytes:
             self.free.set()
 
 
@@ -61,19 +64,20 @@ class Dispatcher:
         runner: Runner,
         *,
         most: int,
+        most_bytes: int = sys.maxsize,
         queues: Mapping[str, str] | None = None,
         bulkheads: Collection[Bulkhead] = (),
     ) -> None:
-        """``most`` bounds the running exchanges, in equal shares for the gateways that ``queues`` names by queue.
+        """``most`` and ``most_bytes`` bound what runs, in equal shares for the gateways that ``queues`` names by queue.
 
         Past its share the intake of a gateway's queues stops: its backlog stays in the broker, others go on.
         ``bulkheads`` tell who only waits for the outside world.
         """
         self._runner = runner
         gateways = set((queues or {}).values())
-        rooms = {gateway: _Room(most // len(gateways)) for gateway in gateways}
+        rooms = {gateway: _Room(most // len(gateways), most_bytes // len(gateways)) for gateway in gateways}
         self._rooms = {queue: rooms[gateway] for queue, gateway in (queues or {}).items()}
-        self._others = _Room(_OTHERS if gateways else most)
+        self._others = _Room(_OTHERS if gateways else most, most_bytes // max(1, len(gateways)))
         self._bulkheads = bulkheads
         self._running: dict[UUID, asyncio.Task[Any]] = {}
         self._next: dict[UUID, tuple[Exchange, Work]] = {}
@@ -86,6 +90,11 @@ class Dispatcher:
     def running(self) -> list[UUID]:
         """Ids of the exchanges that run here now."""
         return list(self._running)
+
+    def room(self, largest: int) -> int:
+        """Return how many commands of up to ``largest`` bytes may be fetched to run; one always may."""
+        rooms = {*self._rooms.values(), self._others}
+        return max(1, min(room.most_bytes - room.bytes for room in rooms) // largest)
 
     async def has_room(self, queue: str) -> None:
         """Wait until another batch of a queue may come in."""
@@ -134,8 +143,9 @@ class Dispatcher:
         task = asyncio.create_task(self._run(exchange, work))
         self._running[exchange.id] = task
         room = self._rooms.get(exchange.source, self._others)
-        room.enter()
-        task.add_done_callback(lambda _: self._ended(exchange.id, room))
+        size = len(exchange.body or b"")
+        room.enter(size)
+        task.add_done_callback(lambda _: self._ended(exchange.id, room, size))
         return task
 
     async def _run(self, exchange: Exchange, work: Work) -> None:
@@ -159,9 +169,9 @@ class Dispatcher:
             finally:
                 self._held -= 1
 
-    def _ended(self, exchange_id: UUID, room: _Room) -> None:
+    def _ended(self, exchange_id: UUID, room: _Room, size: int) -> None:
         task = self._running.pop(exchange_id)
-        room.leave()
+        room.leave(size)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("exchange task failed", error=type(error).__name__, exchange_id=str(exchange_id))
         following = self._next.pop(exchange_id, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -38,6 +39,7 @@ class Limits:
     """
 
     in_flight: int = 1000
+    in_flight_bytes: int = sys.maxsize
     per_gateway: int = 256
     max_body: int = 2**20
     crash_attempts: int = 3

@@ -46,12 +46,14 @@ class Recovery:
         *,
         returned: str,
         bulkheads: Mapping[str, Bulkhead] | None = None,
+        max_body: int = 2**20,
         pace: float = 0.5,
         dedupe_days: int = 30,
     ) -> None:
         """``returned`` is the dead-letter queue, ``pace`` the pause between two looks, in seconds.
 
-        ``bulkheads`` maps an action to its gateway's; actions without one share their bounds.
+        ``bulkheads`` maps an action to its gateway's; actions without one share their bounds. ``max_body`` is the most
+        that a command may have, in bytes.
         """
         self._journal = journal
         self._dispatcher = dispatcher
@@ -61,6 +63,7 @@ class Recovery:
         self._pace = pace
         self._dedupe_days = dedupe_days
         self._bulkheads = bulkheads or {}
+        self._max_body = max_body
         self._retrying: dict[Bulkhead | None, set[asyncio.Task[Any]]] = defaultdict(set)
         self._rescued: dict[Bulkhead | None, set[asyncio.Task[Any]]] = defaultdict(set)
         self._lingering: dict[Bulkhead | None, asyncio.Task[Any]] = {}
@@ -83,12 +86,19 @@ class Recovery:
 
     async def _look(self) -> None:
         await self._retry()
-        for exchange in await self._journal.claim_expired(self._actions, _MOST):
+        for exchange in await self._journal.claim_expired(self._actions, self._most):
             self._dispatcher.start(exchange)
         await self._take_up_lost()
-        for repeat in await self._journal.ready_repeats(_MOST):
+        for repeat in await self._journal.ready_repeats(self._most):
             self._dispatcher.start_repeat(repeat)
-        self._relay.offer(await self._journal.claim_outbox(self._relay.held, _MOST))
+        room, room_bytes = min(_MOST, self._relay.room), self._relay.room_bytes
+        if room and room_bytes > 0:
+            self._relay.offer(await self._journal.claim_outbox(self._relay.held, room, room_bytes))
+
+    @property
+    def _most(self) -> int:
+        """Rows that one look may bring: large commands a few at a time."""
+        return min(_MOST, self._dispatcher.room(self._max_body))
 
     async def _retry(self) -> None:
         """Start what is due, with a bound on what runs: the rest of a gateway's outage waits in the journal."""
@@ -97,7 +107,7 @@ class Recovery:
             due[self._bulkheads.get(action)].append(action)
         for bulkhead, actions in due.items():
             tasks = self._retrying[bulkhead] = {task for task in self._retrying[bulkhead] if not task.done()}
-            room = _MOST - len(tasks)
+            room = max(0, self._most - len(tasks))
             if bulkhead is not None:
                 room = bulkhead.retries(room)
             if room:
@@ -109,7 +119,7 @@ class Recovery:
 
         One look is not enough: between the list of what runs and the answer a row may be committed, started and moved.
         """
-        found = await self._journal.claim_lost(self._dispatcher.running, _MOST)
+        found = await self._journal.claim_lost(self._dispatcher.running, self._most)
         running = set(self._dispatcher.running)
         lost = {(row.id, row.state, row.attempts): row for row in found if row.id not in running}
         for name in lost.keys() & self._suspects:

@@ -24,6 +24,9 @@ log = structlog.get_logger(__name__)
 
 _MOST: Final = 256
 _MOST_HELD: Final = 4096
+#: Bytes of messages that wait in memory, and of those that leave at once; one message always goes.
+_MOST_BYTES: Final = 32 * 2**20
+_HEAVY: Final = 8 * 2**20
 #: Pauses in seconds before a parked row is tried again; the last one repeats.
 _PAUSES: Final = (1, 2, 5, 15, 30, 60, 300, 900)
 
@@ -41,6 +44,7 @@ class Relay:
         self._signal = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._bytes = 0
         self.parked = 0
 
     def offer(self, rows: Iterable[OutboxRow]) -> None:
@@ -49,8 +53,9 @@ class Relay:
         Past :attr:`room` they stay in the journal, from where recovery brings them when there is room.
         """
         for row in rows:
-            if row.id not in self._leaving and len(self._waiting) < _MOST_HELD:
+            if row.id not in self._leaving and row.id not in self._waiting and self.room and self.room_bytes > 0:
                 self._waiting[row.id] = row
+                self._bytes += len(row.body)
         if self._waiting:
             self._idle.clear()
             self._signal.set()
@@ -65,6 +70,11 @@ class Relay:
         """How many rows more may wait in memory: an outage of the broker is spent in the journal."""
         return _MOST_HELD - len(self._waiting)
 
+    @property
+    def room_bytes(self) -> int:
+        """How many bytes more may wait in memory; one row may pass over it."""
+        return _MOST_BYTES - self._bytes
+
     async def run(self) -> None:
         """Publish until cancelled; while one batch is marked the next one leaves."""
         async with asyncio.TaskGroup() as marking:
@@ -74,6 +84,7 @@ class Relay:
                 batch = self._next()
                 for row in batch:
                     self._leaving[row.id] = self._waiting.pop(row.id)
+                    self._bytes -= len(row.body)
                 if not self._waiting:
                     self._signal.clear()
                 marks = await self._publish(batch)
@@ -82,7 +93,11 @@ class Relay:
     def _next(self) -> list[OutboxRow]:
         """Take one row of each message_id: a returned message is known by it, and the repeats of a command share it."""
         batch: dict[str, OutboxRow] = {}
+        size = 0
         for row in islice(self._waiting.values(), _MOST):
+            size += len(row.body)
+            if batch and size > _HEAVY:
+                break
             batch.setdefault(row.message_id, row)
         return list(batch.values())
 

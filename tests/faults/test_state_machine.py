@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from adapter.exchange import MOVES, State
 from adapter.journal.journal import DatabaseAddress, Journal
 from adapter.journal.migrate import migrate
-from adapter.journal.operations import Finish, Retry, TakenAs, Wait
+from adapter.journal.operations import Finish, Operation, Retry, TakenAs, Wait
 from adapter.journal.records import OutboxRow
 from tests.integration.rows import evidence, submit, take
 
@@ -65,6 +65,10 @@ class JournalMachine(RuleBasedStateMachine):
         self.workers[number : number + 1] = [journal]
         self.runs[number : number + 1] = [run]
 
+    @staticmethod
+    async def write(journal: Journal, operation: Operation[Any]) -> Any:
+        return await journal.write(operation)
+
     def wait(self, work: Any) -> Any:
         return self.loop.run_until_complete(asyncio.wait_for(work, 20))
 
@@ -78,7 +82,7 @@ class JournalMachine(RuleBasedStateMachine):
         operation = take(journal, body, key=key, session=str(uuid4()), redelivered=again)
         # As on the wire, where it covers the message_id among the properties.
         operation.fingerprint = hashlib.sha256((key or b"") + b"/" + body).digest()
-        taken = self.wait(journal.write(operation))
+        taken = self.wait(self.write(journal, operation))
         if taken.kind is TakenAs.REDELIVERED:
             assert again
             assert taken.exchange_id in self.seen
@@ -99,7 +103,7 @@ class JournalMachine(RuleBasedStateMachine):
         state, attempts = states[known % len(states)], known % 3
         gateway_id = row["gateway_id"] or str(uuid4())
         asked = submit(journal, row["id"], gateway_id, state=state, attempts=attempts)
-        applied = self.wait(journal.write(asked))
+        applied = self.wait(self.write(journal, asked))
         assert applied == (
             row["owner"] == journal.worker
             and row["state"] == state
@@ -114,7 +118,7 @@ class JournalMachine(RuleBasedStateMachine):
     def end_call(self, worker: int, pick: int, *, later: bool) -> None:
         row, journal = self.row(pick), self.workers[worker]
         operation = Retry(row["id"], journal.worker, 0.0) if later else Wait(row["id"], journal.worker)
-        applied = self.wait(journal.write(operation))
+        applied = self.wait(self.write(journal, operation))
         assert not applied or row["owner"] == journal.worker
 
     @precondition(lambda self: self.seen)
@@ -128,7 +132,7 @@ class JournalMachine(RuleBasedStateMachine):
         now = datetime.now(UTC)
         reply = OutboxRow(uuid4(), now, row["id"], "reply", "", "q", str(uuid4()), b"{}", b"")
         operation = Finish(row["id"], journal.worker, state, end, b"{}", None, outbox=(reply,))
-        applied = self.wait(journal.write(operation)).applied
+        applied = self.wait(self.write(journal, operation)).applied
         assert applied == (row["owner"] == journal.worker and row["state"] == state)
 
     @precondition(lambda self: self.gateway_ids)
@@ -138,7 +142,7 @@ class JournalMachine(RuleBasedStateMachine):
         gateway_id = self.gateway_ids[pick % len(self.gateway_ids)]
         key = gateway_id.encode() if repeated else uuid4().bytes
         journal = self.workers[worker]
-        self.wait(journal.write(evidence(journal, gateway_id, key, final=final)))
+        self.wait(self.write(journal, evidence(journal, gateway_id, key, final=final)))
 
     @rule(worker=TWO)
     def crash(self, worker: int) -> None:

@@ -134,12 +134,12 @@ async def test_proof_cannot_be_changed_or_deleted(journal: Journal, look: asyncp
 async def test_a_parked_message_comes_back_when_its_time_has_come(journal: Journal) -> None:
     out = OutboxRow(uuid4(), datetime.now(UTC), uuid4(), "reply", "", "q", "m", b"{}", b"p")
     await journal.write(Note(outbox=(out,)))
-    assert await journal.claim_outbox([out.id], 10) == []
+    assert await journal.claim_outbox([out.id], 10, 1000) == []
     await journal.write(Mark(out, "parked", reason="unroutable", delay=0.0))
-    (again,) = await journal.claim_outbox([], 10)
+    (again,) = await journal.claim_outbox([], 10, 1000)
     assert (again.id, again.attempts) == (out.id, 1)
     await journal.write(Mark(again, "sent"))
-    assert await journal.claim_outbox([], 10) == []
+    assert await journal.claim_outbox([], 10, 1000) == []
 
 
 async def test_rows_of_a_living_worker_are_not_rescued(journal: Journal, look: asyncpg.Connection) -> None:

@@ -31,6 +31,10 @@ class Endless:
         """Nothing runs yet."""
         self.running: list[UUID] = []
         self.tasks: list[asyncio.Task[Any]] = []
+        self.free = 2**40
+
+    def room(self, largest: int) -> int:
+        return max(1, self.free // largest)
 
     def start(self, exchange: Exchange) -> asyncio.Task[Any]:
         self.running.append(exchange.id)
@@ -44,7 +48,7 @@ class NoRelay:
     """Takes rows and publishes nothing."""
 
     held: tuple[UUID, ...] = ()
-    room = 1000
+    room = room_bytes = 1000
 
     def offer(self, rows: list[OutboxRow]) -> None:
         pass
@@ -85,10 +89,29 @@ async def test_a_gateway_that_takes_nothing_does_not_fill_the_process_with_retri
     assert len(endless.running) == 200
 
 
+async def test_large_commands_are_fetched_to_run_a_few_at_a_time(
+    journal: Journal, recovery: Recovery, endless: Endless, look: asyncpg.Connection
+) -> None:
+    await asyncio.gather(*(journal.write(take(journal, str(n).encode())) for n in range(20)))
+    await look.execute("update exchanges set state = 'retrying', owner = null, next_at = now()")
+    endless.free = 3 * 2**20
+    await recovery._look()
+    assert len(endless.running) == 3
+
+
+async def test_large_replies_are_fetched_to_leave_a_few_at_a_time(journal: Journal, look: asyncpg.Connection) -> None:
+    rows = [
+        OutboxRow(uuid4(), datetime.now(UTC), uuid4(), "reply", "", "q", str(n), b"x" * 100, b"p") for n in range(5)
+    ]
+    await journal.write(Note(outbox=rows))
+    await look.execute("update outbox set next_at = now()")
+    assert [len(await journal.claim_outbox([], 10, most)) for most in (250, 50)] == [2, 1]
+
+
 async def test_a_reply_that_is_just_being_published_is_not_taken_for_unpublished(journal: Journal) -> None:
     row = OutboxRow(uuid4(), datetime.now(UTC), uuid4(), "reply", "", "q", "m", b"{}", b"p")
     await journal.write(Note(outbox=(row,)))
-    assert await journal.claim_outbox([], 10) == []
+    assert await journal.claim_outbox([], 10, 1000) == []
 
 
 async def test_somebody_who_reads_for_long_holds_up_neither_the_sweep_nor_the_writes(

@@ -129,3 +129,18 @@ async def test_the_gate_opens_again_when_a_rescue_fails(dispatcher: Dispatcher) 
         async with dispatcher.alone(1):
             raise RuntimeError("the journal is away")
     assert await has_room(dispatcher, "quick")
+
+
+async def test_large_commands_close_the_intake_by_their_bytes_and_their_end_opens_it(runner: Runner) -> None:
+    dispatcher = Dispatcher(runner, most=1000, most_bytes=10, queues=QUEUES)  # type: ignore[arg-type]  # a runner for tests
+    for _ in range(3):  # of two bytes each, where each gateway has five
+        await asyncio.wait_for(dispatcher.has_room("slow"), 1)
+        dispatcher.start(exchange("slow"))
+    waiting = asyncio.create_task(dispatcher.has_room("slow too"))
+    await turn()
+    assert not waiting.done()
+    await asyncio.wait_for(dispatcher.has_room("quick"), 1)
+    assert dispatcher.room(2) == 1
+    runner.gate.set()
+    await asyncio.wait_for(waiting, 1)
+    assert dispatcher.room(2) == 2
