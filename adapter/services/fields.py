@@ -27,6 +27,16 @@ Date = Annotated[str, Field(pattern=_DATE)]
 Name255 = Annotated[str, Field(min_length=1, max_length=255)]
 #: A text of up to 255 characters, which may be empty.
 Text255 = Annotated[str, Field(max_length=255)]
+#: What xs:int holds.
+Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
+
+
+def texts(names: str) -> dict[str, Any]:
+    """Return fields of an answer's record that are texts; ``names`` are separated by blanks, ``?`` marks optional ones.
+
+    ``record("Organization", NS, **texts("name tel?"))`` leaves what a text may be to the schema, which judges answers.
+    """
+    return {name.removesuffix("?"): str | None if name.endswith("?") else str for name in names.split()}
 
 
 def broken(slug: str, rule: str) -> PydanticCustomError:

@@ -6,31 +6,35 @@ A new one is a module with its two models and a subclass that names them; see zh
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from lxml import etree
 from pydantic.json_schema import GenerateJsonSchema
 
 from adapter.errors import AnswerUnreadableError, ConfigurationError
 from adapter.exchange import Call, Reply
+from adapter.services.choices import choice_faults
 from adapter.services.command import read_command
 from adapter.xml.mapping import load
 from adapter.xml.parser import XmlError, parse
 from adapter.xml.writing import write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from adapter.errors import FieldFault
     from adapter.exchange import Answer, Command, Example
     from adapter.xml.mapping import XmlModel
 
 
+_OFFICIAL = "USE_PERSONAL_SIGNATURE"
+
+
 class InformationType:
     """One request, one answer. Pure: no I/O, no clock.
 
     The answer's model dumps to ``{"result": …}`` or ``{"error": {…}}`` by itself; what has neither name is wrapped as
-    the result.
+    the result. Roots are named like their models, unless said otherwise.
     """
 
     action: str
@@ -45,13 +49,26 @@ class InformationType:
     answer: ClassVar[type[XmlModel]]
     answer_root: ClassVar[etree.QName]
 
+    def __init_subclass__(cls) -> None:
+        """Name the roots that the subclass leaves to its models."""
+        super().__init_subclass__()
+        for model, root in (("request", "request_root"), ("answer", "answer_root")):
+            kind = getattr(cls, model, None)
+            if kind is not None and not hasattr(cls, root):
+                setattr(cls, root, etree.QName(kind.xml_ns.uri, kind.__name__))
+
     def __init__(self, *, personal_signature: bool = False) -> None:
         """``personal_signature`` wants the official's signature (ЭП-СП): the root then carries an Id to sign by."""
         self._personal_signature = personal_signature
 
+    @classmethod
+    def configured(cls, environment: Mapping[str, str]) -> Self:
+        """Return the service as ``environment`` configures it, the usual ``make``. Raises ConfigurationError."""
+        return cls(personal_signature=read_switches(environment, {_OFFICIAL: False})[_OFFICIAL])
+
     def start(self, command: Command) -> Call:
         """Return the SendRequest of a command. Raises InvalidCommandError."""
-        model = read_command(command.body, self.request, rules=self.rules, context=self.context())
+        model = read_command(command.body, self.request, rules=self._rules, context=self.context())
         # From the command's id, not random: a command always gives the same bytes. An xs:ID starts with a letter.
         identifier = f"id-{command.id}" if self._personal_signature else None
         content = write(model, self.request_root, identifier=identifier)
@@ -74,6 +91,10 @@ class InformationType:
         if etree.QName(element).text != self.answer_root.text:
             raise XmlError(f"root element is not {self.answer_root.localname} of its namespace")
         return load(element, self.answer)
+
+    def _rules(self, tree: Mapping[str, Any]) -> Iterator[FieldFault]:
+        yield from choice_faults(tree, self.request)
+        yield from self.rules(tree)
 
     def command_schema(self) -> Mapping[str, Any]:
         """Return the JSON Schema of the command with its fields' Russian descriptions."""

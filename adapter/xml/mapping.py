@@ -15,7 +15,7 @@ What a model means is worked out once per class into a plan, so that ``dump`` an
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from inspect import get_annotations
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar, Union, cast, get_args, get_origin
@@ -52,6 +52,8 @@ class Xml:
     """Namespace of the element; attributes have none."""
     attribute: bool = False
     """An unqualified attribute instead of a child element."""
+    empty: str | None = None
+    """What an empty element means: an XSD ``fixed`` or ``default`` value."""
 
 
 class XmlModel(BaseModel):
@@ -70,6 +72,8 @@ class XmlModel(BaseModel):
     xml_ns: ClassVar[Namespace]
     #: Whether the element may carry an ``Id`` attribute for a signature to point at.
     xml_id: ClassVar[bool] = False
+    #: Choices among fields that are optional here; the mapping itself does not look at them (services/choices.py).
+    xml_choices: ClassVar[tuple[tuple[str, ...], ...]] = ()
 
 
 ModelT = TypeVar("ModelT", bound=XmlModel)
@@ -81,10 +85,15 @@ def record(name: str, ns: Namespace, /, **fields: Any) -> type[XmlModel]:
     ``record("Period", NS, start_date=Date, end_date=Date | None)`` declares a required and an optional field; a field
     that may repeat is ``many(...)``. Types that a command holds are better written as classes, with descriptions.
     """
-    shapes = {field: (kind, None if NoneType in get_args(kind) else ...) for field, kind in fields.items()}
+    shapes = {field: (kind, None if _may_be_absent(kind) else ...) for field, kind in fields.items()}
     base = type(name, (XmlModel,), {"xml_ns": ns, "__module__": __name__})
     make: Callable[..., Any] = create_model  # its overloads know no mapping of definitions
     return cast("type[XmlModel]", make(name, __base__=base, **shapes))
+
+
+def _may_be_absent(kind: Any) -> bool:
+    arguments = get_args(kind)
+    return NoneType in arguments or (get_origin(kind) is Annotated and NoneType in get_args(arguments[0]))
 
 
 def many(kind: Any) -> Any:
@@ -291,6 +300,8 @@ def plan_of(model_type: type[XmlModel]) -> Plan:
         form = kind if issubclass(kind, XmlModel) else _LEAVES.get(kind)
         if form is None or (xml.attribute and (many or not isinstance(form, Leaf))):
             raise TypeError(f"{model_type.__name__}.{name}: {kind.__name__} has no XML form here")
+        if xml.empty is not None and isinstance(form, Leaf):
+            form = Leaf(form.encode, partial(_read_with_default, form.decode, xml.empty))
         (attributes if xml.attribute else elements).append(Step(name, tag, many, form))
     return Plan(
         elements=tuple(elements),
@@ -374,6 +385,10 @@ def _read_boolean(text: str) -> bool:
         return _BOOLEANS[text.strip(_WHITESPACE)]
     except KeyError:
         raise ValueError("boolean expected") from None
+
+
+def _read_with_default(decode: Callable[[str], Any], empty: str, text: str) -> Any:
+    return decode(text or empty)
 
 
 _LEAVES: Mapping[type, Leaf] = {
