@@ -92,7 +92,8 @@ class Call:
     """Ask a gateway for one operation.
 
     ``content`` is the operation's business content (for СМЭВ3: the business root element, UTF-8, no declaration).
-    ``official`` wants the official's signature (ЭП-СП) over it. ``lane`` keeps order: calls of one lane go one by one.
+    ``official`` wants the official's signature (ЭП-СП) over it. ``lane`` keeps order: calls of one lane go one by one,
+    in the order in which their commands were journaled; an accepted call makes way for the next one.
     """
 
     gateway: str

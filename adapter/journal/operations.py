@@ -140,7 +140,8 @@ class Move(Operation[bool]):
 class Submit(Move):
     """The intent to call, with the exact bytes as a proof row: from here on bytes may leave.
 
-    ``from_state`` and ``attempts`` are the row as its runner knows it: a copy that is older must not call.
+    ``from_state`` and ``attempts`` are the row as its runner knows it: a copy that is older must not call. In a
+    ``lane`` it does not apply while an earlier exchange of the lane has a call to make.
     """
 
     id: UUID
@@ -151,11 +152,12 @@ class Submit(Move):
     operation: str
     gateway_id: str
     minted_at: datetime
+    lane: str | None = None
 
     def put(self, arrays: Arrays, op: int) -> None:
         """Move to ``submitting``."""
         fence = (op, self.id, self.owner, self.from_state, self.attempts)
-        arrays.submits.append((*fence, self.gateway, self.operation, self.gateway_id, self.minted_at))
+        arrays.submits.append((*fence, self.gateway, self.operation, self.gateway_id, self.minted_at, self.lane))
 
 
 @dataclass(slots=True)

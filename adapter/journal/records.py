@@ -40,6 +40,7 @@ class Exchange:
     operation: str | None = None
     gateway_id: str | None = None
     minted_at: datetime | None = None
+    lane: str | None = None
     outcome: bytes | None = None
     outcome_code: str | None = None
     finished_at: datetime | None = None

@@ -15,6 +15,7 @@ from adapter.faultpoints import reach
 from adapter.journal.operations import Submit, Wait
 from adapter.journal.records import ProofRow
 from adapter.log import bind_message
+from adapter.pipeline.lanes import Lanes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,9 +45,18 @@ class Caller:
         self._journal = journal
         self._registry = registry
         self._bulkheads = bulkheads
+        self._lanes = Lanes()
 
     async def first(self, runner: Runner, exchange: Exchange, envelope: Envelope, call: Call) -> None:
-        """Prepare and make a call that no one has made yet."""
+        """Prepare and make a call that no one has made yet, in its turn when it has a lane."""
+        if call.lane is None or envelope.dry_run:
+            await self._first(runner, exchange, envelope, call)
+            return
+        exchange.lane = call.lane
+        async with self._lanes.turn(call.lane, self._bulkheads[call.gateway]):
+            await self._first(runner, exchange, envelope, call)
+
+    async def _first(self, runner: Runner, exchange: Exchange, envelope: Envelope, call: Call) -> None:
         gateway = self._registry.gateways[call.gateway]
         bulkhead = self._bulkheads[call.gateway]
         if bulkhead.calls.refuses and not envelope.dry_run:
@@ -106,7 +116,11 @@ class Caller:
             return
         request = (await self._journal.proofs(exchange.id, "request"))[-1]
         prepared = Prepared(exchange.operation or "", exchange.gateway_id or "", bytes(request["data"] or b""), minted)
-        await self._make(runner, exchange, envelope, gateway, prepared, earlier=exchange.attempts)
+        if exchange.lane is None:
+            await self._make(runner, exchange, envelope, gateway, prepared, earlier=exchange.attempts)
+            return
+        async with self._lanes.turn(exchange.lane, self._bulkheads[gateway.name]):
+            await self._make(runner, exchange, envelope, gateway, prepared, earlier=exchange.attempts)
 
     def cause(self, exchange: Exchange) -> dict[str, str] | None:
         """Return why a retrying exchange gets no further while its gateway or the signing is away; asks nobody."""
@@ -194,12 +208,16 @@ class Caller:
                 prepared.operation,
                 prepared.gateway_id,
                 prepared.minted_at,
+                exchange.lane,
                 outbox=events,
                 proof=proof,
             )
         )
         if not submitted:
-            log.warning("call not made: the exchange moved on")
+            if exchange.lane is None:
+                log.warning("call not made: the exchange moved on")
+            else:
+                await _wait_in_lane(runner, exchange)
             return None
         runner.offer(events)
         exchange.state, exchange.gateway_id = State.SUBMITTING, prepared.gateway_id
@@ -237,6 +255,12 @@ async def _put_off(runner: Runner, exchange: Exchange, breaker: Breaker) -> None
     # An attempt that a crash interrupted may have got through: the next one has to know.
     proof = _retry_proof(exchange, error, sent=exchange.state is State.SUBMITTING)
     await runner.retry(exchange, error, after=max(breaker.wait, _SOON), proof=proof)
+
+
+async def _wait_in_lane(runner: Runner, exchange: Exchange) -> None:
+    """Back off behind an earlier exchange of the lane, which ends the wait; does nothing to one that moved on."""
+    error = KnownError(Code.GATEWAY_UNAVAILABLE)
+    await runner.retry(exchange, error, proof=_retry_proof(exchange, error, sent=exchange.state is State.SUBMITTING))
 
 
 def _report(breaker: Breaker, result: Sent | None, *, probe: bool) -> None:

@@ -37,7 +37,11 @@ class Recorder:
     answering: bool = True
     status: int = 200
     cuts: int = 0
+    #: How long a call takes, in seconds, and how often one came while another of its lane was here.
+    pause: float = 0.0
+    overlaps: int = 0
     url: str = ""
+    _inside: list[str | None] = field(default_factory=list)
     _answers: dict[str, dict[str, str]] = field(default_factory=dict)
     _fresh: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -67,12 +71,22 @@ class Recorder:
 
     async def _send(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
+        lane = orjson.loads(body).get("lane")
+        self.overlaps += lane is not None and lane in self._inside
+        self._inside.append(lane)
+        try:
+            return await self._answer(request, body)
+        finally:
+            self._inside.remove(lane)
+
+    async def _answer(self, request: web.Request, body: bytes) -> web.StreamResponse:
         headers = request.headers
         transport = str(orjson.loads(body)["transport_id"])
         submit = Submit(transport, headers["X-Id"], body, int(headers["X-Earlier"]), headers["X-Operation"])
         self.submits.append(submit)
         self.arrived.put_nowait(submit)
         await self.gate.wait()
+        await asyncio.sleep(self.pause)
         if self.cuts > 0:
             self.cuts -= 1
             assert request.transport is not None

@@ -78,7 +78,8 @@ class SmallService:
         if isinstance(body, dict) and body.get("die"):
             os.kill(os.getpid(), signal.SIGKILL)
         if self.action in ("call", "calm"):
-            return Call(self.gateway, self._operation, command.body)
+            lane = body.get("lane") if isinstance(body, dict) else None
+            return Call(self.gateway, self._operation, command.body, lane=lane)
         return Reply({"result": body if len(command.body) < 100_000 else len(command.body)})
 
     def resume(self, command: Command, answer: Answer) -> Step:

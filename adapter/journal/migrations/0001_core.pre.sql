@@ -28,6 +28,7 @@ create table exchanges (
     operation text,
     gateway_id text,
     minted_at timestamptz,
+    lane text,                                  -- calls of one lane go one by one, in order of id
     outcome bytea,
     outcome_code text,
     finished_at timestamptz,
@@ -40,6 +41,8 @@ create index exchanges_open on exchanges (received_at) where state in ('received
 create index exchanges_retrying on exchanges (next_at) where state = 'retrying';
 create index exchanges_deadline on exchanges (deadline) where state in ('retrying', 'waiting');
 create index exchanges_claimed on exchanges (owner) where owner is not null and state in ('retrying', 'waiting');
+create index exchanges_lane on exchanges (lane, id)
+    where lane is not null and state in ('received', 'submitting', 'retrying');
 create index exchanges_unsettled on exchanges (fingerprint) where not settled;
 create index exchanges_repeat_of on exchanges (repeat_of) where repeat_of is not null and state = 'waiting';
 
@@ -60,7 +63,7 @@ create view commands as
 select
     e.id, e.action, e.source, e.state, e.received_at, e.deadline, i.body, i.body_sha256, i.body_size, i.properties,
     i.correlation, i.message_id, e.refusal, e.repeat_of, e.owner, e.attempts, e.crash_attempts, e.next_at, e.gateway,
-    e.operation, e.gateway_id, e.minted_at, e.outcome, e.outcome_code, e.finished_at, e.replies, e.events
+    e.operation, e.gateway_id, e.minted_at, e.lane, e.outcome, e.outcome_code, e.finished_at, e.replies, e.events
 from exchanges e join incoming i on i.id = e.id;
 
 -- Identity of commands (and of gateway messages): small, unpartitioned, kept DEDUPE_DAYS.

@@ -16,7 +16,7 @@ create type take_op as (
 );
 create type submit_op as (
     op integer, id uuid, owner uuid, from_state text, attempts integer, gateway text, operation text, gateway_id text,
-    minted_at timestamptz
+    minted_at timestamptz, lane text
 );
 create type wait_op as (op integer, id uuid, owner uuid);
 create type retry_op as (op integer, id uuid, owner uuid, delay interval, remint boolean);
@@ -171,6 +171,8 @@ declare
     sent constant text := 'sent';
     moved integer[];
     ended uuid[];
+    lanes text[];
+    freed text[];
     told verdict[];
     asked integer := cardinality(submits) + cardinality(waits) + cardinality(retries) + cardinality(evidence)
         + cardinality(finishes);
@@ -184,6 +186,13 @@ begin
 
     -- The intent to call: from here on bytes may leave. Fenced by what the caller knows of the row.
     if cardinality(submits) > 0 then
+        lanes := array(select distinct s.lane from unnest(submits) s where s.lane is not null order by s.lane);
+        if cardinality(lanes) > 0 then
+            -- One commit at a time looks at a lane, and whoever is behind in it is seen from now on.
+            perform pg_advisory_xact_lock(hashtextextended(l, 0)) from unnest(lanes) l;
+            update exchanges e set lane = s.lane from unnest(submits) s
+            where e.id = s.id and e.owner = s.owner and s.lane is not null and e.lane is distinct from s.lane;
+        end if;
         with changed as (
             update exchanges e set
                 state = 'submitting', gateway = u.gateway, operation = u.operation, gateway_id = u.gateway_id,
@@ -191,6 +200,11 @@ begin
             from unnest(submits) u
             where e.id = u.id and e.owner = u.owner and e.state = u.from_state and e.attempts = u.attempts
                 and e.state = any(submittable)
+                and (u.lane is null or not exists (
+                    select 1 from exchanges o
+                    where o.lane = u.lane and o.id <> u.id and o.state in ('received', 'submitting', 'retrying')
+                        and (o.id < u.id or o.state = 'submitting')
+                ))
             returning u.op
         )
         select array_agg(op) into moved from changed;
@@ -203,10 +217,11 @@ begin
             update exchanges e set state = 'waiting', owner = null
             from unnest(waits) u
             where e.id = u.id and e.owner = u.owner and e.state = submitting
-            returning u.op
+            returning u.op, e.lane
         )
-        select array_agg(op) into moved from changed;
+        select array_agg(op), array_agg(lane) filter (where lane is not null) into moved, lanes from changed;
         applied := applied || moved;
+        freed := lanes;
     end if;
 
     -- Durable back-off inside the deadline; a re-minted call forgets its id.
@@ -239,15 +254,22 @@ begin
                 finished_at = now(), replies = e.replies + u.replies
             from unnest(finishes) u
             where e.id = u.id and e.state = u.from_state and e.owner is not distinct from u.owner
-            returning u.op, e.id
+            returning u.op, e.id, e.lane
         )
-        select array_agg(op), array_agg(id) into moved, ended from changed;
+        select array_agg(op), array_agg(id), array_agg(lane) filter (where lane is not null)
+        into moved, ended, lanes from changed;
         applied := applied || moved;
+        freed := freed || lanes;
         -- The repeats of these commands wait for their outcome.
         select array_agg((u.op, 'repeat', c.id, c)::verdict) into told
         from exchanges w join unnest(finishes) u on u.id = w.repeat_of join commands c on c.id = w.id
         where w.repeat_of = any(ended) and w.state = 'waiting' and u.op = any(moved);
         verdicts := verdicts || told;
+    end if;
+
+    -- Whoever waits behind in a lane need not wait for its own time.
+    if cardinality(freed) > 0 then
+        update exchanges e set next_at = now() where e.lane = any(freed) and e.state = 'retrying';
     end if;
 
     -- What became of published rows. A parked row is tried again later; it is never dropped.
