@@ -1,6 +1,6 @@
 """What a delivery is to its exchange: the business answer, a rejection, or news that ends nothing.
 
-Source: types schema 1.2, SenderProvidedResponseData (one choice of four), and facts, smev3.md, Response choice.
+Source: types schema, SenderProvidedResponseData (one choice of four), and facts, smev3.md, Response choice.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ STATUS_EVENT = "smev3.request-status"
 
 #: requestIsRejectedBySmev, responseIsRejectedBySmev: the category itself says so.
 _REJECTING = "IsRejectedBy"
+#: A raw SmevFault above this, in bytes, is not repeated to the one who asked: the journal has it with the answer.
+_FAULT_LIMIT = 64 * 2**10
 
 
 def to_answer(
@@ -56,14 +58,15 @@ def to_answer(
     )
 
 
-_Parts = tuple[AnswerKind, bytes, AdapterError | None, Event | None, str]
+#: Kind, content, fault, event and reference of an answer.
+Parts = tuple[AnswerKind, bytes, AdapterError | None, Event | None, str]
 
 
-def _read(delivery: Delivery, names: Names) -> _Parts:
-    """Return kind, content, fault, event and reference of ``delivery``."""
+def _read(delivery: Delivery, names: Names) -> Parts:
+    """Return the parts of the answer that ``delivery`` is. Raises UnreadableError."""
     primary = delivery.data.find(names.base("MessagePrimaryContent"))
     if primary is not None:
-        return AnswerKind.ANSWER, _business_root(primary), None, None, delivery.original_id
+        return AnswerKind.ANSWER, business_root(primary), None, None, delivery.original_id
     rejections = delivery.data.findall(names.type("RequestRejected"))
     if rejections:
         return AnswerKind.REJECTION, b"", _rejection(rejections, names), None, delivery.original_id
@@ -72,14 +75,15 @@ def _read(delivery: Delivery, names: Names) -> _Parts:
         return AnswerKind.STATUS, b"", None, _request_status(delivery, status, names), delivery.original_id
     processing = delivery.data.find(names.type("AsyncProcessingStatus"))
     if processing is not None:
-        return _processing_status(delivery, processing, names)
+        return read_status(processing, names, key=delivery.message_id, original_id=delivery.original_id)
     raise UnreadableError("Response holds none of the four choices")
 
 
-def _business_root(primary: _Element) -> bytes:
+def business_root(primary: _Element) -> bytes:
     """Return the business root as a standalone element, with the namespaces that were in scope.
 
-    Comments and processing instructions are taken out: the signature does not see them, so nobody may.
+    Comments and processing instructions are taken out: the signature does not see them, so nobody may. Raises
+    UnreadableError.
     """
     etree.strip_tags(primary, etree.Comment, etree.ProcessingInstruction)
     if len(primary) != 1:
@@ -125,9 +129,13 @@ def _request_status(delivery: Delivery, status: _Element, names: Names) -> Event
     )
 
 
-def _processing_status(delivery: Delivery, processing: _Element, names: Names) -> _Parts:
-    """Return what an AsyncProcessingStatus is: a rejection by СМЭВ, or news of the request's way."""
-    reference = optional_text(processing, names.type("OriginalMessageId")) or delivery.original_id
+def read_status(processing: _Element, names: Names, *, key: str, original_id: str) -> Parts:
+    """Return what an AsyncProcessingStatus is: a rejection by СМЭВ, or news of a message's way.
+
+    ``key`` is the id of the message that brought it, ``original_id`` what it is about when it does not say so itself.
+    Raises UnreadableError.
+    """
+    reference = optional_text(processing, names.type("OriginalMessageId")) or original_id
     category = optional_text(processing, names.type("StatusCategory")) or ""
     details = optional_text(processing, names.type("StatusDetails")) or ""
     element = processing.find(names.type("SmevFault"))
@@ -135,7 +143,7 @@ def _processing_status(delivery: Delivery, processing: _Element, names: Names) -
         event = Event(
             STATUS_EVENT,
             {
-                "message_id": delivery.message_id,
+                "message_id": key,
                 "original_message_id": reference,
                 "category": category,
                 "description": details,
@@ -144,7 +152,12 @@ def _processing_status(delivery: Delivery, processing: _Element, names: Names) -
         )
         return AnswerKind.STATUS, b"", None, event, reference
     fault = SmevFault() if element is None else read_async_fault(element)
-    return AnswerKind.REJECTION, b"", _async_error(fault, category, details), None, reference
+    error = _async_error(fault, category, details)
+    if element is not None:
+        spoken = serialize(element)
+        if len(spoken) <= _FAULT_LIMIT:
+            error.details["smev_fault"] = spoken.decode()
+    return AnswerKind.REJECTION, b"", error, None, reference
 
 
 def _async_error(fault: SmevFault, category: str, details: str) -> AdapterError:

@@ -1,4 +1,4 @@
-"""The gateway СМЭВ3 as the pipeline sees it: prepare a signed request once, send exactly those bytes."""
+"""The gateway СМЭВ3 as the pipeline sees it: prepare a signed message once, send exactly those bytes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from adapter.gateways.smev3.message_id import MessageIdMint, minted_at
 from adapter.gateways.smev3.messages import Names, envelope, request_data
 from adapter.gateways.smev3.options import Clock, Observe, Smev3Options, observe_nothing, utc_now
 from adapter.gateways.smev3.reading import UnreadableError, read_acceptance
+from adapter.gateways.smev3.responses import PrimaryContent, Word, response_data
 from adapter.gateways.smev3.transport import SoapReply, SoapTransport, TransportError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from adapter.signing.client import SigningClient
 
 SEND_REQUEST = "SendRequest"
+SEND_RESPONSE = "SendResponse"
 #: Business data above this belong into an attachment (facts, smev3.md, Protocol facts).
 CONTENT_LIMIT = 5 * 2**20
 
@@ -32,16 +34,17 @@ _log = structlog.get_logger(__name__)
 
 
 class Smev3Gateway:
-    """Sends requests as a consumer of СМЭВ3; answers come through Smev3Source."""
+    """Sends requests as a consumer and answers as a provider; what comes in comes through the sources."""
 
     name = "smev3"
     #: ARCHITECTURE, Repeat rules. The gateway recognises a copy by its MessageID; everything else changes nothing.
     repeat_rules: Mapping[str, Repeat] = {
         SEND_REQUEST: Repeat.SAME_ID,
-        "SendResponse": Repeat.SAME_ID,
+        SEND_RESPONSE: Repeat.SAME_ID,
         "GetRequest": Repeat.SAFE,
         "GetResponse": Repeat.SAFE,
         "GetStatus": Repeat.SAFE,
+        "GetIncomingQueueStatistics": Repeat.SAFE,
         "Ack": Repeat.SAFE,
     }
     #: The gateway takes ids for 24 h (facts, smev3.md, MessageID); the margin is for clocks and for the way there.
@@ -72,30 +75,53 @@ class Smev3Gateway:
         """
         if call.operation != SEND_REQUEST:
             raise KnownError(Code.INTERNAL, details={"operation": call.operation})
-        _check_content(call.content)
-        signed_by: list[str] = []
-        personal = b""
-        if call.official:
-            official = await self._signer.sign_xml(call.content, key=self._options.official_key)
-            personal = official.signature
-            signed_by.append(official.certificate_sha256)
+        personal, signed_by = await self._official(call.content, wanted=call.official)
         message_id = self._mint.mint()
         data = request_data(
             self._names,
             message_id=message_id,
             content=call.content,
             node_id=self._options.node_id,
+            end_of_life=None if self._options.life is None else minted_at(message_id) + self._options.life,
             personal_signature=personal,
+            business_process=self._options.business_process,
             test_message=self._options.test_message,
         )
+        return await self._prepared(SEND_REQUEST, message_id, data, signed_by)
+
+    async def prepare_response(self, reply_to: str, word: Word) -> Prepared:
+        """Mint the MessageID, sign, and return the envelope of a provider's ``word`` to the request from ``reply_to``.
+
+        A request may get any number of RequestStatus before its last word. Raises SignerError, or KnownError when the
+        schema of this version does not allow the word.
+        """
+        personal = b""
+        signed_by: tuple[str, ...] = ()
+        if isinstance(word, PrimaryContent):
+            personal, signed_by = await self._official(word.content, wanted=word.official)
+        message_id = self._mint.mint()
+        data = response_data(
+            self._names, message_id=message_id, reply_to=reply_to, word=word, personal_signature=personal
+        )
+        return await self._prepared(SEND_RESPONSE, message_id, data, signed_by)
+
+    async def _official(self, content: bytes, *, wanted: bool) -> tuple[bytes, tuple[str, ...]]:
+        """Check a business root and return the official's signature over it and its certificate, where wanted."""
+        _check_content(content)
+        if not wanted:
+            return b"", ()
+        official = await self._signer.sign_xml(content, key=self._options.official_key)
+        return official.signature, (official.certificate_sha256,)
+
+    async def _prepared(self, operation: str, message_id: str, data: bytes, signed_by: tuple[str, ...]) -> Prepared:
+        """Sign ``data`` as the information system and lay it into its envelope."""
         system = await self._signer.sign_xml(data, key=self._options.system_key)
-        signed_by.append(system.certificate_sha256)
         return Prepared(
-            operation=SEND_REQUEST,
+            operation=operation,
             gateway_id=message_id,
-            body=envelope(self._names, SEND_REQUEST, signed=data, signature=system.signature),
+            body=envelope(self._names, operation, signed=data, signature=system.signature),
             minted_at=minted_at(message_id),
-            signed_by=tuple(signed_by),
+            signed_by=(*signed_by, system.certificate_sha256),
         )
 
     async def send(self, prepared: Prepared, *, earlier_attempts: int) -> Sent:
@@ -111,7 +137,7 @@ class Smev3Gateway:
                 else _judged(reply, earlier_attempts=earlier_attempts)
             )
         if isinstance(sent, Accepted):
-            if self._on_accepted is not None:
+            if self._on_accepted is not None and prepared.operation == SEND_REQUEST:
                 self._on_accepted()
         else:
             _log.warning(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+from lxml import etree
 
 from adapter.errors import ConfigurationError
+from adapter.xml.parser import XmlError, parse
 
 #: Schema versions whose names the adapter knows (facts: smev3.md, Versions).
 VERSIONS = ("1.1", "1.2", "1.3")
@@ -31,6 +34,18 @@ def observe_nothing(_operation: str, _outcome: str, _seconds: float, _sent: int,
     """Take an observation and drop it: the default where no metrics are wanted."""
 
 
+def _are_elements(fragment: bytes) -> bool:
+    """Tell whether ``fragment`` holds elements in namespaces, and nothing else."""
+    try:
+        root = parse(b"<x>%b</x>" % fragment)
+    except XmlError:
+        return False
+    texts = [root.text, *(child.tail for child in root)]
+    return not any(text and text.strip() for text in texts) and all(
+        isinstance(child.tag, str) and etree.QName(child).namespace for child in root
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Smev3Options:
     """How this deployment talks to СМЭВ3.
@@ -38,11 +53,14 @@ class Smev3Options:
     ``endpoint`` is the URL of the service, ``version`` the schema's (``1.1``, ``1.2``, ``1.3``). ``node_id`` makes a
     reply queue of our own: it goes into every request and every GetResponse. ``system_key`` and ``official_key`` name
     keys of the signing service (ЭП-ОВ, ЭП-СП). ``timeout`` is seconds for one HTTP exchange; ``poll_min`` and
-    ``poll_max`` are seconds between polls of an empty queue. ``test_message`` marks every request as a test, on which
-    the provider must not change data. ``require_trust`` refuses answers whose certificate was not checked against
-    trust anchors; switch it off only where no anchors exist.
+    ``poll_max`` are seconds between polls of an empty queue. ``selects`` fetches messages of one вид сведений alone, by
+    NamespaceURI and RootElementLocalName of a request or an answer; without it all. ``life`` is how long a request
+    lives from its MessageID on (EOL); without it for ever. ``business_process`` are elements that go into every
+    request's BusinessProcessMetadata, each with its own namespace declared. ``test_message`` marks every request as a
+    test, on which the provider must not change data. ``require_trust`` refuses messages whose certificate was not
+    checked against trust anchors; switch it off only where no anchors exist.
 
-    Raises ConfigurationError for an unknown version or a NodeID that the schema does not allow.
+    Raises ConfigurationError for what the schema does not allow.
     """
 
     endpoint: str
@@ -53,6 +71,9 @@ class Smev3Options:
     timeout: float = 30
     poll_min: float = 0.2
     poll_max: float = 30.0
+    selects: tuple[str, str] | None = None
+    life: timedelta | None = None
+    business_process: bytes = b""
     test_message: bool = False
     require_trust: bool = True
 
@@ -65,5 +86,11 @@ class Smev3Options:
             faults["node_id"] = f"must have 1 to {NODE_ID_LIMIT} characters"
         if not 0 < self.poll_min <= self.poll_max:
             faults["poll_min"] = "must be above zero and not above poll_max"
+        if self.selects is not None and not all(self.selects):
+            faults["selects"] = "must name both the namespace and the root element"
+        if self.life is not None and self.life <= timedelta(0):
+            faults["life"] = "must be above zero"
+        if not _are_elements(self.business_process):
+            faults["business_process"] = "must be XML elements, each in a namespace that it declares"
         if faults:
             raise ConfigurationError(faults)

@@ -37,16 +37,27 @@ class UnreadableError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class SignedPart:
+    """The element that the СМЭВ signature has to cover, as it was read.
+
+    ``name`` is its local name in the types schema, ``id`` its Id (empty without one), ``id_is_unique`` whether no other
+    element of the document has that Id.
+    """
+
+    name: str
+    id: str
+    id_is_unique: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """One message of the reply queue: what GetResponseResponse/ResponseMessage holds.
 
-    ``response_id`` is the Id that the СМЭВ signature must refer to, ``id_is_unique`` whether no other element of the
-    document has it. ``message_id`` is what an Ack names, ``original_id`` the request it answers (empty when the
-    gateway gave none). ``data`` is SenderProvidedResponseData.
+    ``message_id`` is what an Ack names, ``original_id`` the request it answers (empty when the gateway gave none).
+    ``data`` is SenderProvidedResponseData.
     """
 
-    response_id: str
-    id_is_unique: bool
+    part: SignedPart
     message_id: str
     original_id: str
     data: _Element
@@ -147,17 +158,26 @@ def read_delivery(payload: _Element | None, names: Names) -> Delivery | None:
     metadata = None if response is None else response.find(names.type("MessageMetadata"))
     if response is None or data is None or metadata is None:
         raise UnreadableError("ResponseMessage without Response, its data or its metadata")
-    message_id = optional_text(metadata, names.type("MessageId")) or optional_text(data, names.type("MessageID")) or ""
-    if not _UUID.match(message_id):
-        raise UnreadableError("Response without a MessageId that an Ack could name")
-    response_id = response.get("Id", "")
     return Delivery(
-        response_id=response_id,
-        id_is_unique=bool(response_id) and _SAME_ID(response, id=response_id) == 1.0,
-        message_id=message_id,
+        part=signed_part(response, "Response"),
+        message_id=message_id_of(metadata, data, names),
         original_id=optional_text(response, names.type("OriginalMessageId")) or "",
         data=data,
     )
+
+
+def signed_part(element: _Element, name: str) -> SignedPart:
+    """Return ``element``, of local ``name``, as what the СМЭВ signature has to cover."""
+    identifier = element.get("Id", "")
+    return SignedPart(name, identifier, bool(identifier) and _SAME_ID(element, id=identifier) == 1.0)
+
+
+def message_id_of(metadata: _Element, data: _Element, names: Names) -> str:
+    """Return the id that an Ack names: MessageMetadata's, else the sender's own. Raises UnreadableError."""
+    found = optional_text(metadata, names.type("MessageId")) or optional_text(data, names.type("MessageID")) or ""
+    if not _UUID.match(found):
+        raise UnreadableError("message without a MessageId that an Ack could name")
+    return found
 
 
 def optional_text(parent: _Element, tag: str) -> str | None:

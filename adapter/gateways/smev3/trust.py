@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from adapter.gateways.smev3.messages import Names
-    from adapter.gateways.smev3.reading import Delivery
+    from adapter.gateways.smev3.reading import SignedPart
     from adapter.xml.signature import SignatureVerdict
 
 
@@ -40,8 +40,8 @@ class Judgement:
     reason: str = ""
 
 
-def judge(verdicts: Sequence[SignatureVerdict], delivery: Delivery, names: Names, *, require_trust: bool) -> Judgement:
-    """Weigh the verdicts on the message that ``delivery`` was read from.
+def judge(verdicts: Sequence[SignatureVerdict], part: SignedPart, names: Names, *, require_trust: bool) -> Judgement:
+    """Weigh the verdicts on the message of which ``part`` was read.
 
     Only a signature that was computed wrong is REFUSE. One over another element than the one we read, or one that
     cannot be judged, is PAUSE: СМЭВ never sends such a message, so somebody on the way does, and an Ack would make the
@@ -57,12 +57,10 @@ def judge(verdicts: Sequence[SignatureVerdict], delivery: Delivery, names: Names
     ours = [
         verdict
         for verdict in right
-        if verdict.element == names.type("Response")
-        and delivery.response_id
-        and verdict.reference == f"#{delivery.response_id}"
+        if verdict.element == names.type(part.name) and part.id and verdict.reference == f"#{part.id}"
     ]
-    if len(ours) != 1 or not delivery.id_is_unique:
-        return Judgement(Belief.PAUSE, "SMEVSignature does not cover exactly the Response that was read")
+    if len(ours) != 1 or not part.id_is_unique:
+        return Judgement(Belief.PAUSE, f"SMEVSignature does not cover exactly the {part.name} that was read")
     return _judge_certificate(ours[0], require_trust=require_trust)
 
 

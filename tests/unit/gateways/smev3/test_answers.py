@@ -121,6 +121,9 @@ def test_a_rejection_by_smev_carries_its_fault() -> None:
     assert answer.reference == ORIGINAL_ID
     assert answer.fault is not None
     wire = answer.fault.to_wire()
+    raw = parse(wire["details"].pop("smev_fault").encode())
+    assert raw.tag == NAMES.type("SmevFault")
+    assert raw.findtext(NAMES.base("Code")) == "core:BSV:3"
     assert wire["error_code"] == "SMEV-403"
     assert wire["description"] == "SMEV-403:Бизнес-данные не соответствуют схеме"
     assert wire["details"] == {
@@ -145,6 +148,14 @@ def test_a_rejecting_category_may_have_its_code_in_the_status() -> None:
     answer = answer_of(processing("requestIsRejectedBySmev", details="SMEV-100: подпись неверна"))
     assert answer.fault is not None
     assert answer.fault.code == "SMEV-100"
+
+
+def test_a_raw_fault_that_is_too_large_stays_in_the_journal_alone() -> None:
+    long = FAULT.replace("</b:Description>", "х" * 40_000 + "</b:Description>")
+    answer = answer_of(processing("requestIsRejectedBySmev", fault=long))
+    assert answer.fault is not None
+    assert answer.fault.code == "SMEV-403"
+    assert "smev_fault" not in answer.fault.details
 
 
 def test_any_status_with_a_fault_rejects() -> None:

@@ -358,6 +358,7 @@ def test_the_repeat_rules_are_those_of_the_architecture(gateway: Smev3Gateway) -
         "GetRequest": Repeat.SAFE,
         "GetResponse": Repeat.SAFE,
         "GetStatus": Repeat.SAFE,
+        "GetIncomingQueueStatistics": Repeat.SAFE,
         "Ack": Repeat.SAFE,
     }
 

@@ -1,15 +1,32 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from lxml import etree
 
-from adapter.errors import ConfigurationError
+from adapter.errors import ConfigurationError, KnownError
 from adapter.gateways.smev3 import Smev3Options
-from adapter.gateways.smev3.messages import Names, ack_target, envelope, message_type_selector, request_data
+from adapter.gateways.smev3.messages import (
+    Names,
+    ack_target,
+    envelope,
+    message_type_selector,
+    queue_node,
+    request_data,
+    timestamp_element,
+)
 from adapter.gateways.smev3.options import VERSIONS
+from adapter.gateways.smev3.responses import (
+    PrimaryContent,
+    Rejection,
+    RejectionCode,
+    RequestRejected,
+    RequestStatus,
+    Word,
+    response_data,
+)
 from adapter.paths import SCHEMAS
 from adapter.xml.parser import parse
 
@@ -18,6 +35,14 @@ CONTENT = '<z:Ask xmlns:z="urn:zoo" Id="PERSONAL"><z:name>Пётр &amp; сын<
 MESSAGE_ID = "39f52a38-9a54-11ea-b23a-3316e2108089"
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 REFERENCE = Path(__file__).parents[4].parent / "shared" / "reference" / "smev3" / "wsdl"
+
+
+WORDS: list[Word] = [
+    PrimaryContent(CONTENT),
+    RequestRejected([Rejection(code, "Причина <&>") for code in RejectionCode]),
+    RequestStatus("20", "В работе", {"срок": "<завтра>", "k": "v"}),
+    RequestStatus("-2147483648", "п" * 4000),
+]
 
 
 def every_message(version: str) -> list[tuple[str, bytes, bytes]]:
@@ -31,17 +56,36 @@ def every_message(version: str) -> list[tuple[str, bytes, bytes]]:
                 names,
                 message_id=MESSAGE_ID,
                 content=CONTENT,
+                reference_id=MESSAGE_ID,
+                transaction_code="<tx>",
                 node_id="<node> & co",
+                end_of_life=NOON,
                 personal_signature=SIGNATURE,
+                business_process=b'<q:frgu xmlns:q="urn:q">123</q:frgu><q:more xmlns:q="urn:q"/>',
                 test_message=True,
             ),
         ),
         ("GetResponse", message_type_selector(names, timestamp=NOON)),
         ("GetResponse", message_type_selector(names, timestamp=NOON, node_id="node-1")),
+        ("GetRequest", message_type_selector(names, timestamp=NOON, selects=("urn:zoo/1.0.0?a&b", "Ask"))),
+        ("GetStatus", timestamp_element(names, timestamp=NOON)),
         ("Ack", ack_target(names, message_id=MESSAGE_ID, accepted=True)),
         ("Ack", ack_target(names, message_id=MESSAGE_ID, accepted=False)),
     ]
-    return [(op, signed, envelope(names, op, signed=signed, signature=SIGNATURE)) for op, signed in said]
+    said += [
+        ("SendResponse", response_data(names, message_id=MESSAGE_ID, reply_to="<to>", word=word)) for word in WORDS
+    ]
+    official = PrimaryContent(CONTENT, official=True)
+    data = response_data(names, message_id=MESSAGE_ID, reply_to="e30=", word=official, personal_signature=SIGNATURE)
+    said.append(("SendResponse", data))
+    messages = [(op, signed, envelope(names, op, signed=signed, signature=SIGNATURE)) for op, signed in said]
+    if version == "1.1":
+        operation, signed = "GetIncomingQueueStatistics", timestamp_element(names, timestamp=NOON)
+        for node in (None, "<node>"):
+            ahead = queue_node(node)
+            message = envelope(names, operation, signed=signed, signature=SIGNATURE, ahead=ahead)
+            messages.append((operation, signed, message))
+    return messages
 
 
 def faults_by(schema: Path, version: str) -> list[str]:
@@ -55,8 +99,9 @@ def faults_by(schema: Path, version: str) -> list[str]:
     return faults
 
 
-def test_every_message_is_valid_by_our_schema() -> None:
-    assert faults_by(SCHEMAS / "smev3" / "1.2" / "types.xsd", "1.2") == []
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_message_is_valid_by_our_schema(version: str) -> None:
+    assert faults_by(SCHEMAS / "smev3" / version / "types.xsd", version) == []
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -109,3 +154,41 @@ def test_options_tell_all_their_faults_at_once() -> None:
     with pytest.raises(ConfigurationError) as refused:
         Smev3Options(endpoint="http://smev.invalid", version="2.0", node_id="x" * 51, poll_min=5, poll_max=1)
     assert set(refused.value.faults) == {"version", "node_id", "poll_min"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("selects", ("urn:zoo", "")),
+        ("life", timedelta(0)),
+        ("business_process", b"<a>"),
+        ("business_process", b"text alone"),
+        ("business_process", b"<in-no-namespace/>"),
+    ],
+)
+def test_options_that_no_message_could_carry_are_refused(name: str, value: object) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        Smev3Options(endpoint="http://smev.invalid", **{name: value})  # type: ignore[arg-type]
+    assert set(refused.value.faults) == {name}
+
+
+@pytest.mark.parametrize(
+    ("version", "word"),
+    [
+        ("1.2", RequestRejected([])),
+        ("1.2", RequestStatus("any", "п" * 4001)),
+        ("1.2", RequestRejected([Rejection(RejectionCode.FAILURE, "п" * 4001)])),
+        ("1.1", RequestStatus("IN_PROGRESS", "В работе")),
+        ("1.3", RequestStatus("2147483648", "В работе")),
+        ("1.3", RequestStatus("٥", "В работе")),
+    ],
+)
+def test_a_word_that_the_schema_does_not_allow_is_refused(version: str, word: Word) -> None:
+    with pytest.raises(KnownError):
+        response_data(Names.of(version), message_id=MESSAGE_ID, reply_to="e30=", word=word)
+
+
+def test_a_status_code_may_be_any_text_in_the_version_that_allows_it() -> None:
+    names = Names.of("1.2")
+    data = parse(response_data(names, message_id=MESSAGE_ID, reply_to="to", word=RequestStatus("IN_WORK", "В работе")))
+    assert data.findtext(f"{names.type('RequestStatus')}/{names.type('StatusCode')}") == "IN_WORK"

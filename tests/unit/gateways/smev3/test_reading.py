@@ -157,8 +157,8 @@ def test_an_empty_queue_is_no_delivery() -> None:
 def test_a_delivery_names_what_is_to_be_confirmed_and_answered() -> None:
     read = read_delivery(open_envelope(business_answer()), NAMES)
     assert read is not None
-    assert (read.message_id, read.original_id, read.response_id) == (MESSAGE_ID, ORIGINAL_ID, "SIGNED_BY_SMEV")
-    assert read.id_is_unique
+    assert (read.message_id, read.original_id, read.part.id) == (MESSAGE_ID, ORIGINAL_ID, "SIGNED_BY_SMEV")
+    assert read.part.id_is_unique
 
 
 def test_a_delivery_without_metadata_id_is_known_by_its_senders_id() -> None:
@@ -172,7 +172,7 @@ def test_a_repeated_id_is_noticed() -> None:
     body = business_answer('<z:Answer xmlns:z="urn:zoo" Id="SIGNED_BY_SMEV"/>')
     read = read_delivery(open_envelope(body), NAMES)
     assert read is not None
-    assert not read.id_is_unique
+    assert not read.part.id_is_unique
 
 
 @pytest.mark.parametrize(

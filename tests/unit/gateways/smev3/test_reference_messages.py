@@ -79,8 +79,8 @@ def test_a_business_answer_is_read(name: str) -> None:
     raw = reference(name)
     delivery = read_delivery(open_envelope(raw), NAMES)
     assert delivery is not None
-    assert delivery.id_is_unique
-    assert delivery.response_id == "SIGNED_BY_SMEV"
+    assert delivery.part.id_is_unique
+    assert delivery.part.id == "SIGNED_BY_SMEV"
     answer = to_answer(delivery, raw, NAMES, verdicts=(), mine=True)
     assert answer.kind is AnswerKind.ANSWER
     assert parse(answer.content).tag.endswith("Response")

@@ -81,7 +81,7 @@ def world(options: Smev3Options, session: aiohttp.ClientSession, signer: StubSig
 async def settled(source: Smev3Source) -> None:
     """Return when every follower rests."""
     async with asyncio.timeout(10):
-        while source._resting < source._pollers - 1:  # noqa: ASYNC110  — pollers tell nobody that they rest
+        while not source.settled:  # noqa: ASYNC110  — pollers tell nobody that they rest
             await asyncio.sleep(0.01)
 
 
@@ -296,7 +296,7 @@ async def test_nothing_that_a_message_says_reaches_the_log(
             signer.verdicts = [verdict()]
             scripted.scripts = [xml_answer(business_answer(f"<a>{canary}</a>"))]
             await scripted.saw(lambda received: len(received) >= 9)
-    assert {"smev3.poll-refused", "smev3.poll-failed", "smev3.ack-refused", "smev3.answer-not-durable"} <= {
+    assert {"smev3.poll-refused", "smev3.poll-failed", "smev3.ack-refused", "smev3.message-not-durable"} <= {
         log["event"] for log in logs
     }
     assert canary not in repr(logs)
@@ -367,7 +367,7 @@ async def test_polls_of_one_moment_share_a_signature_and_later_ones_get_a_new_on
         await scripted.saw(lambda received: len(received) >= 3)
         assert len(signer.signed) == 1
         assert len({one.body for one in scripted.received}) == 1
-        monkeypatch.setattr("adapter.gateways.smev3.source._SELECTOR_LIFE", 0)
+        monkeypatch.setattr("adapter.gateways.smev3.queue._SELECTOR_LIFE", 0)
         world.source._poll_until = 0
         await scripted.saw(lambda received: len({one.body for one in received}) >= 3)
 

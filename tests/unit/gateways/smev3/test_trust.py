@@ -25,7 +25,7 @@ SENDER = verdict(
 def judged(*verdicts: SignatureVerdict, body: bytes | None = None, require_trust: bool = True) -> Judgement:
     read = read_delivery(open_envelope(body or business_answer()), NAMES)
     assert read is not None
-    return judge(verdicts, read, NAMES, require_trust=require_trust)
+    return judge(verdicts, read.part, NAMES, require_trust=require_trust)
 
 
 def test_a_right_trusted_signature_over_what_was_read_is_believed() -> None:
