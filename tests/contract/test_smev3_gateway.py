@@ -275,7 +275,7 @@ async def test_a_signed_response_moved_aside_lends_its_signature_to_no_other(sta
     names = Names.of(stand.options.version)
     good = read_delivery(open_envelope(raw), names)
     assert good is not None
-    assert judge(await stand.signer.verify_xml(raw), good, names, require_trust=True).belief is Belief.TAKE
+    assert judge(await stand.signer.verify_xml(raw), good.part, names, require_trust=True).belief is Belief.TAKE
 
     message = parse(raw)
     response = message.find(f".//{names.type('Response')}")
@@ -297,5 +297,5 @@ async def test_a_signed_response_moved_aside_lends_its_signature_to_no_other(sta
     read = read_delivery(open_envelope(wrapped), names)
     assert read is not None
     assert read.original_id == original.text
-    judgement = judge(await stand.signer.verify_xml(wrapped), read, names, require_trust=True)
+    judgement = judge(await stand.signer.verify_xml(wrapped), read.part, names, require_trust=True)
     assert judgement.belief is not Belief.TAKE
