@@ -188,7 +188,10 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The gateway took the request; the answer comes later (``answer`` is ``None``) or came at once."""
+    """The gateway took the request; the answer comes later (``answer`` is ``None``) or came at once.
+
+    An answer that came at once has the gateway's name as its ``source`` and the call's id as its ``reference``.
+    """
 
     raw: bytes
     answer: Answer | None = None

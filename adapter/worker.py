@@ -126,10 +126,11 @@ class Worker:
         }
         addressing = Addressing(self._names, actions)
         relay = Relay(self._journal, self._publisher)
+        caller = Caller(self._journal, registry, self._bulkheads)
         runner = Runner(
             journal=self._journal,
             registry=registry,
-            caller=Caller(self._journal, registry, self._bulkheads),
+            caller=caller,
             addressing=addressing,
             relay=relay,
             schemas=Schemas({service.schema for service in registry.services.values() if service.schema}),
@@ -144,7 +145,7 @@ class Worker:
             bulkheads=self._bulkheads.values(),
         )
         intake = CommandIntake(self._journal, dispatcher, addressing, registry, limits)
-        answers = AnswerIntake(self._journal, dispatcher, addressing, relay, self._observer)
+        caller.intake = answers = AnswerIntake(self._journal, dispatcher, addressing, relay, self._observer)
         recovery = Recovery(
             self._journal,
             dispatcher,

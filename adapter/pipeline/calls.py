@@ -10,10 +10,11 @@ import orjson
 import structlog
 
 from adapter.errors import Code, KnownError, SignerError
-from adapter.exchange import Accepted, Prepared, Refused, Repeat, Reply, State, TryLater, Unanswered
+from adapter.exchange import Accepted, Answer, Prepared, Refused, Repeat, Reply, State, TryLater, Unanswered
 from adapter.faultpoints import reach
 from adapter.journal.operations import Submit, Wait
 from adapter.journal.records import ProofRow
+from adapter.journal.writer import JournalUnavailableError
 from adapter.log import bind_message
 from adapter.pipeline.lanes import Lanes
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from adapter.errors import AdapterError
-    from adapter.exchange import Call, Gateway, Sent
+    from adapter.exchange import Call, Gateway, Intake, Sent
     from adapter.journal.journal import Journal
     from adapter.journal.records import Exchange
     from adapter.pipeline.breaker import Breaker
@@ -46,6 +47,8 @@ class Caller:
         self._registry = registry
         self._bulkheads = bulkheads
         self._lanes = Lanes()
+        #: Where answers go that come with the acceptance.
+        self.intake: Intake | None = None
 
     async def first(self, runner: Runner, exchange: Exchange, envelope: Envelope, call: Call) -> None:
         """Prepare and make a call that no one has made yet, in its turn when it has a lane."""
@@ -230,6 +233,8 @@ class Caller:
 
     async def _judge(self, runner: Runner, exchange: Exchange, rule: Repeat, result: Sent, *, earlier: int) -> None:
         match result:
+            case Accepted(answer=Answer() as answer):
+                await self._take(answer)
             case Accepted():
                 proof = ProofRow(exchange.id, "accepted", exchange.gateway_id, result.raw)
                 await self._journal.write_surely(Wait(exchange.id, self._journal.worker, proof=(proof,)))
@@ -247,6 +252,17 @@ class Caller:
             case Unanswered():
                 proof = _retry_proof(exchange, result.error, sent=True, raw=result.raw)
                 await runner.retry(exchange, result.error, proof=proof)
+
+    async def _take(self, answer: Answer) -> None:
+        """Hand in an answer that came with the acceptance, as if a source had brought it; however long that takes."""
+        assert self.intake is not None  # noqa: S101 — set before the first call
+        while True:
+            try:
+                await self.intake.take(answer)
+            except JournalUnavailableError:
+                await self._journal.available.wait()
+            else:
+                return
 
 
 async def _put_off(runner: Runner, exchange: Exchange, breaker: Breaker) -> None:

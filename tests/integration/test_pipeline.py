@@ -62,6 +62,20 @@ async def test_a_call_waits_for_its_answer_and_then_replies(house: House) -> Non
     assert kinds == ["request", "accepted", "answer", "outcome"]
 
 
+async def test_an_answer_that_comes_with_the_acceptance_is_the_outcome(house: House) -> None:
+    def at_once(prepared: Prepared, _: int) -> Accepted:
+        return Accepted(b"200", house.answer(prepared, {"answer": prepared.gateway_id}))
+
+    house.gateway.script = at_once
+    await house.upstream.publish("call", {"q": 1}, message_id="m-sync")
+    prepared, _ = await asyncio.wait_for(house.gateway.sent.get(), 10)
+    assert orjson.loads((await house.upstream.reply()).body) == {"result": {"answer": prepared.gateway_id}}
+    rows = await house.database.fetch(
+        "select kind from proof join commands c on c.id = exchange_id where c.message_id = 'm-sync' order by at"
+    )
+    assert [row["kind"] for row in rows] == ["request", "answer", "outcome"]
+
+
 async def test_the_exact_bytes_sent_and_received_are_kept_as_proof(house: House) -> None:
     await house.upstream.publish("call", {"q": "bytes"}, message_id="m-5")
     prepared, _ = await asyncio.wait_for(house.gateway.sent.get(), 10)
