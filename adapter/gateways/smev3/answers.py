@@ -64,6 +64,8 @@ Parts = tuple[AnswerKind, bytes, AdapterError | None, Event | None, str]
 
 def _read(delivery: Delivery, names: Names) -> Parts:
     """Return the parts of the answer that ``delivery`` is. Raises UnreadableError."""
+    if delivery.data is None:
+        raise UnreadableError("Response without SenderProvidedResponseData")
     primary = delivery.data.find(names.base("MessagePrimaryContent"))
     if primary is not None:
         return AnswerKind.ANSWER, business_root(primary), None, None, delivery.original_id

@@ -54,13 +54,13 @@ class Delivery:
     """One message of the reply queue: what GetResponseResponse/ResponseMessage holds.
 
     ``message_id`` is what an Ack names, ``original_id`` the request it answers (empty when the gateway gave none).
-    ``data`` is SenderProvidedResponseData.
+    ``data`` is SenderProvidedResponseData, ``None`` when the message lacks it.
     """
 
     part: SignedPart
     message_id: str
     original_id: str
-    data: _Element
+    data: _Element | None
 
 
 def root_part(body: bytes) -> bytes:
@@ -147,23 +147,36 @@ def read_acceptance(payload: _Element | None, operation: str, names: Names) -> s
 
 
 def read_delivery(payload: _Element | None, names: Names) -> Delivery | None:
-    """Return the message that GetResponse brought, ``None`` for an empty queue. Raises UnreadableError."""
+    """Return the message that GetResponse brought, ``None`` for an empty queue.
+
+    Raises UnreadableError only for what no Ack could name or what was changed on the way: whatever else is wrong has to
+    be kept and confirmed, because its redelivery would be as wrong.
+    """
     if payload is None or payload.tag != names.type("GetResponseResponse"):
         raise UnreadableError("not a GetResponseResponse")
     message = payload.find(names.type("ResponseMessage"))
     if message is None:
         return None
     response = message.find(names.type("Response"))
-    data = None if response is None else response.find(names.type("SenderProvidedResponseData"))
     metadata = None if response is None else response.find(names.type("MessageMetadata"))
-    if response is None or data is None or metadata is None:
-        raise UnreadableError("ResponseMessage without Response, its data or its metadata")
+    if response is None or metadata is None:
+        raise UnreadableError("ResponseMessage without Response or without its metadata")
+    data = response.find(names.type("SenderProvidedResponseData"))
     return Delivery(
         part=signed_part(response, "Response"),
-        message_id=message_id_of(metadata, data, names),
-        original_id=optional_text(response, names.type("OriginalMessageId")) or "",
+        message_id=message_id_of(metadata, response if data is None else data, names),
+        original_id=_original_id(response, names),
         data=data,
     )
+
+
+def _original_id(response: _Element, names: Names) -> str:
+    """Return the id of the request that a Response names, empty for what was signed and is no text.
+
+    Raises UnreadableError for a comment inside: that came in on the way, and the message as signed will come again.
+    """
+    element = response.find(names.type("OriginalMessageId"))
+    return "" if element is None or _elements(element) else plain_text(element)
 
 
 def signed_part(element: _Element, name: str) -> SignedPart:

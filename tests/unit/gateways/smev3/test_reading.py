@@ -192,6 +192,28 @@ def test_a_delivery_that_cannot_be_confirmed_is_unreadable(body: bytes) -> None:
         read_delivery(open_envelope(body), NAMES)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        business_answer().replace(b"SenderProvidedResponseData", b"Other"),
+        business_answer().replace(ORIGINAL_ID.encode(), b"<t:deep/>"),
+        business_answer().replace(f"<t:OriginalMessageId>{ORIGINAL_ID}</t:OriginalMessageId>".encode(), b""),
+    ],
+    ids=["no data", "no text", "no reference"],
+)
+def test_a_senseless_delivery_that_can_be_confirmed_is_a_delivery(body: bytes) -> None:
+    read = read_delivery(open_envelope(body), NAMES)
+    assert read is not None
+    assert read.message_id == MESSAGE_ID
+    assert read.original_id in {ORIGINAL_ID, ""}
+
+
+def test_a_comment_inside_the_reference_is_no_reference_that_was_signed() -> None:
+    commented = f"{ORIGINAL_ID[:8]}<!-- -->{ORIGINAL_ID[8:]}".encode()
+    with pytest.raises(UnreadableError):
+        read_delivery(open_envelope(business_answer().replace(ORIGINAL_ID.encode(), commented)), NAMES)
+
+
 def test_a_message_is_read_by_its_path_and_not_by_a_search() -> None:
     moved = delivery("").replace(b"<t:ResponseMessage>", b"<t:Wrapper><t:ResponseMessage>")
     moved = moved.replace(b"</t:ResponseMessage>", b"</t:ResponseMessage></t:Wrapper>")

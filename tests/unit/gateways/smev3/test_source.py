@@ -108,6 +108,28 @@ async def test_an_answer_is_fetched_handed_over_and_then_confirmed(
     assert world.observed[:2] == [("GetResponse", "ok"), ("Ack", "ok")]
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        business_answer().replace(b"SenderProvidedResponseData", b"Other"),
+        business_answer().replace(b"MessagePrimaryContent", b"Other"),
+        business_answer("<a/><b/>"),
+    ],
+    ids=["no data", "no choice", "two roots"],
+)
+async def test_an_answer_that_is_signed_and_senseless_is_handed_over_with_its_bytes_and_confirmed(
+    world: World, scripted: ScriptedGateway, message: bytes
+) -> None:
+    scripted.scripts = [xml_answer(message), ACKED]
+    intake = RecordingIntake()
+    async with world.running(intake):
+        answer = await intake.next()
+        await scripted.saw(lambda received: len(received) >= 3)
+    assert (answer.kind, answer.reference) == (AnswerKind.ANSWER, ORIGINAL_ID)
+    assert (answer.content, answer.raw) == (b"", message)
+    assert scripted.operations()[:2] == ["GetResponse", "Ack"]
+
+
 async def test_a_poll_selects_our_node_and_every_type(world: World, scripted: ScriptedGateway) -> None:
     async with world.running(RecordingIntake()):
         await scripted.saw(lambda received: len(received) >= 1)
