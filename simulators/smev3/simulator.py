@@ -16,6 +16,7 @@ from simulators.smev3.door import Arrival, Door, check_media, open_envelope
 from simulators.smev3.faults import RefusedError, fault_envelope, fault_named
 from simulators.smev3.ftp import FtpArea, NoFolderError
 from simulators.smev3.giszhkh import PARTY, DebtRequests, information_type
+from simulators.smev3.giszhkh_responses import responses_type
 from simulators.smev3.incoming import Postbox
 from simulators.smev3.ledger import Ledger
 from simulators.smev3.makings import AttachmentMaker
@@ -88,7 +89,7 @@ class Simulator:
         self.attachments = AttachmentDesk(gost, anchors, self.area, config.files_limit)
         self.debt_requests = DebtRequests.from_file(config.fixtures)
         self.office = Office(
-            Registry([information_type(self.debt_requests)]),
+            Registry([information_type(self.debt_requests), responses_type(self.debt_requests)]),
             self.area,
             AttachmentMaker(gost, self.area),
             {mnemonic: self.signer_of(name) for mnemonic, name in _PROVIDER_KEYS.items()},

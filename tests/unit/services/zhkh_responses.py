@@ -10,7 +10,10 @@ from tests.unit.services.zhkh_commands import names, short, uuids
 
 _DR, _COMMON = "urn:dom.gosuslugi.ru/debt-responses/1.0.0", "urn:dom.gosuslugi.ru/common/1.2.0"
 _ID = "8e495b0a-66f1-11eb-ae93-0242ac130002"
-_HEAD = f"<common:information-system-id>{_ID}</common:information-system-id><common:organization-id>{_ID}</common:organization-id>"
+_HEAD = (
+    f"<common:information-system-id>{_ID}</common:information-system-id>"
+    f"<common:organization-id>{_ID}</common:organization-id>"
+)
 _PERSON = (
     "<tns:firstname>Иван</tns:firstname><tns:lastname>Иванов</tns:lastname>"
     "<tns:middlename>И</tns:middlename><tns:snils>11111111145</tns:snils>"
@@ -64,7 +67,8 @@ def documents() -> dict[str, bytes]:
         "found": f"{_REQUEST_DATA}<tns:not-found><tns:request-id>{_ID}</tns:request-id></tns:not-found>",
         "page": f"{_REQUEST_DATA}<tns:paged-output><tns:next-request-id>{_ID}</tns:next-request-id></tns:paged-output>",
         "last page": f"{_REQUEST_DATA}<tns:paged-output><tns:last-page/></tns:paged-output>",
-        "error": "<tns:error><common:error-code>INT002012</common:error-code><common:description>Нет</common:description></tns:error>",
+        "error": "<tns:error><common:error-code>INT002012</common:error-code>"
+        "<common:description>Нет</common:description></tns:error>",
     }
     requests = {
         "by id": f"<tns:request-id>{_ID}</tns:request-id>",
