@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -65,6 +66,9 @@ async def open_gateways(
         timeout=smev.timeout,
         poll_min=smev.poll_min,
         poll_max=smev.poll_max,
+        selects=smev.selects,
+        life=None if smev.life is None else timedelta(seconds=smev.life),
+        business_process=(smev.business_process or "").encode(),
         test_message=smev.test_message,
     )
     source = Smev3Source(

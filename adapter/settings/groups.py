@@ -91,6 +91,9 @@ class Smev:
     calls: int
     poll_min: float
     poll_max: float
+    selects: tuple[str, str] | None
+    life: float | None
+    business_process: str | None
     test_message: bool
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from adapter.xml.fragment import is_of_elements
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -173,6 +175,24 @@ def version_in(endpoint: str) -> str | None:
     """Return the schema version that the path of a СМЭВ3 endpoint names (``…/smev/v1.3/ws``), if it names one."""
     match = _VERSION_IN_PATH.search(urlsplit(endpoint).path)
     return match[1] if match else None
+
+
+_SELECTOR = re.compile(r"\{([^{}\s]{1,1000})\}([^\W\d][\w.-]{0,200})")
+
+
+def selector(text: str) -> tuple[str, str]:
+    """Read the name of a вид сведений's root element, ``{NamespaceURI}RootElementLocalName``."""
+    match = _SELECTOR.fullmatch(text)
+    if match is None:
+        raise WrongValueError("must be {NamespaceURI}RootElementLocalName")
+    return match[1], match[2]
+
+
+def elements(text: str) -> str:
+    """Read XML elements, each in a namespace that it declares itself."""
+    if not is_of_elements(text.encode()):
+        raise WrongValueError("must be XML elements, each in a namespace that it declares")
+    return text
 
 
 def secret(text: str) -> str:

@@ -6,10 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from lxml import etree
-
 from adapter.errors import ConfigurationError
-from adapter.xml.parser import XmlError, parse
+from adapter.xml.fragment import is_of_elements
 
 #: Schema versions whose names the adapter knows (facts: smev3.md, Versions).
 VERSIONS = ("1.1", "1.2", "1.3")
@@ -32,18 +30,6 @@ def utc_now() -> datetime:
 
 def observe_nothing(_operation: str, _outcome: str, _seconds: float, _sent: int, _received: int) -> None:
     """Take an observation and drop it: the default where no metrics are wanted."""
-
-
-def _are_elements(fragment: bytes) -> bool:
-    """Tell whether ``fragment`` holds elements in namespaces, and nothing else."""
-    try:
-        root = parse(b"<x>%b</x>" % fragment)
-    except XmlError:
-        return False
-    texts = [root.text, *(child.tail for child in root)]
-    return not any(text and text.strip() for text in texts) and all(
-        isinstance(child.tag, str) and etree.QName(child).namespace for child in root
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +76,7 @@ class Smev3Options:
             faults["selects"] = "must name both the namespace and the root element"
         if self.life is not None and self.life <= timedelta(0):
             faults["life"] = "must be above zero"
-        if not _are_elements(self.business_process):
+        if not is_of_elements(self.business_process):
             faults["business_process"] = "must be XML elements, each in a namespace that it declares"
         if faults:
             raise ConfigurationError(faults)

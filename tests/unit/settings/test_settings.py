@@ -100,6 +100,9 @@ WRONG = {
                      "http://host/smev/v1.4/ws"],
     "SMEV_VERSION": ["1.4", "2", "v1.2"],
     "SMEV_NODE_ID": ["x" * 51, "a b"],
+    "SMEV_SELECTOR": ["urn:zoo", "{urn:zoo}", "{}Zoo", "{urn:zoo}1", "{urn zoo}Zoo"],
+    "SMEV_EOL": ["59", "31 days", "never"],
+    "SMEV_BUSINESS_PROCESS": ["<frgu>1</frgu>", "1", '<q:f xmlns:q="urn:q">'],
     "SMEV_TIMEOUT": ["0", "ever", "1h1m", "nan"],
     "SIGN_SERVICE": ["sign:8080", "http://a b/"],
     "SIGN_TOKEN_OV": ["file:/no/such/file", "two\nlines"],
@@ -178,6 +181,18 @@ def test_the_schema_version_is_given_or_the_endpoints(
     smev = load(environment | given, ACTIONS).smev
     assert smev is not None
     assert smev.version == version
+
+
+def test_what_every_request_carries_is_read(environment: dict[str, str]) -> None:
+    given = {
+        "SMEV_SELECTOR": "{urn:zoo/1.0.0}Zoo",
+        "SMEV_EOL": "2h",
+        "SMEV_BUSINESS_PROCESS": '<q:frgu xmlns:q="urn:q">1</q:frgu>',
+    }
+    smev = load(environment | given, ACTIONS).smev
+    assert smev is not None
+    assert (smev.selects, smev.life) == (("urn:zoo/1.0.0", "Zoo"), 7200)
+    assert smev.business_process == given["SMEV_BUSINESS_PROCESS"]
 
 
 def test_a_schema_version_that_the_endpoint_contradicts_is_refused(environment: dict[str, str]) -> None:
