@@ -133,6 +133,14 @@ async def test_a_stale_id_asks_for_a_new_one(stand: Stand) -> None:
     assert (sent.remint, sent.error.details["fault"]) == (True, "StaleMessageId")
 
 
+async def test_a_request_that_has_outlived_its_life_asks_for_a_new_one(stand: Stand) -> None:
+    prepared = await stand.prepared(life=timedelta(hours=1))
+    stand.clock.advance(hours=2)
+    sent = await stand.gateway().send(prepared, earlier_attempts=0)
+    assert isinstance(sent, TryLater)
+    assert (sent.remint, sent.error.details["fault"]) == (True, "EndOfLifeReached")
+
+
 async def test_a_changed_byte_is_refused_with_the_gateways_code(stand: Stand) -> None:
     prepared = await stand.prepared()
     changed = replace(prepared, body=prepared.body.replace("Тестов".encode(), "Тестев".encode()))

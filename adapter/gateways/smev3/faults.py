@@ -31,7 +31,7 @@ class Outcome(StrEnum):
     LATER = "later"
     """The gateway cannot take it now; the same bytes may be taken later."""
     REMINT = "remint"
-    """The MessageID was refused: only a new one could be taken, if no earlier copy may have got through."""
+    """The MessageID or its end of life was refused: only a new one could be taken, if no earlier copy may have."""
     DUPLICATE = "duplicate"
     """This MessageID was taken before: success, if an earlier attempt of ours is recorded."""
     UNNEEDED = "unneeded"
@@ -92,8 +92,8 @@ RULES: Mapping[str, FaultRule] = {
     "IncorrectResponseContentType": FaultRule(Outcome.REFUSED, "Отправлен запрос там, где ожидается ответ"),
     "AttachmentContentMiscoordination": _ATTACHMENTS,
     "AttachmentSizeLimitExceeded": _ATTACHMENTS,
-    # The schema advises to repeat "perhaps with a longer life": the same bytes carry the same end of life.
-    "EndOfLifeReached": FaultRule(Outcome.REFUSED, "Срок жизни сообщения истёк, отправьте новую команду"),
+    # The same bytes carry the same end of life; a new id brings a new one, which counts from the moment inside the id.
+    "EndOfLifeReached": FaultRule(Outcome.REMINT, "Срок жизни сообщения истёк, отправьте новую команду"),
     "MessageIsAlreadySent": _DUPLICATE,
     "InvalidMessageIdFormat": _ID,
     "StaleMessageId": _ID,

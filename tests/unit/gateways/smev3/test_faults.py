@@ -12,7 +12,7 @@ EXPECTED = {
     "AttachmentSizeLimitExceeded": Outcome.REFUSED,
     "BusinessDataTypeIsNotSupported": Outcome.REFUSED,
     "DestinationOverflow": Outcome.LATER,
-    "EndOfLifeReached": Outcome.REFUSED,
+    "EndOfLifeReached": Outcome.REMINT,
     "IncorrectResponseContentType": Outcome.REFUSED,
     "InvalidContent": Outcome.REFUSED,
     "InvalidMessageIdFormat": Outcome.REMINT,
