@@ -63,6 +63,10 @@ def _made(options: argparse.Namespace, action: str) -> tuple[Draft, dict[Path, b
     if not _ACTION.fullmatch(action):
         raise DraftError(f"{action} is no name of an action: name one by --action, like zhkh-debt-requests")
     schemas = Schemas(options.schema)
+    try:
+        Schema.load(options.schema)
+    except XmlError as error:
+        raise DraftError(str(error)) from None
     made = draft(read_contract(schemas, options.request, options.answer, options.schema), action)
     return made, {options.out / name: content for name, content in _files(schemas, made, action)}
 

@@ -110,7 +110,7 @@ class _Reader:
             kind = etree.QName(child).localname
             if kind in {"sequence", "choice", "all", "group"}:
                 for member, needed in self._particle(model, child, place, way):
-                    member.least = member.least if needed else 0
+                    member.needed = needed
                     model.members.append(member)
             elif kind == "attribute":
                 self._attribute(model, child, place)
@@ -138,10 +138,9 @@ class _Reader:
         if local is None or node.get("form") == "qualified":
             raise DraftError(f"{place}: an attribute with a namespace ({node.get('ref') or local}) is not drafted")
         form = self._form(node, f"{place}/@{local}", ())
-        least = 1 if node.get("use") == "required" else 0
-        model.members.append(
-            Member(local, "", form, least, attribute=True, fixed=node.get("fixed"), description=_documentation(node))
-        )
+        member = Member(local, "", form, attribute=True, fixed=node.get("fixed"), description=_documentation(node))
+        member.needed = node.get("use") == "required"
+        model.members.append(member)
 
     def _particle(self, model: Model, node: etree._Element, place: str, way: tuple[etree._Element, ...]) -> _Found:
         """Return the members of a sequence, choice, all or group."""

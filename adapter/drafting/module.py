@@ -153,7 +153,7 @@ def _tables(models: list[Model]) -> Iterator[str]:
         yield "| Параметр | Описание | Обязательное |\n|---|---|---|"
         chosen = {id(one) for branches in model.choices for branch in branches for one, _ in branch}
         for member in model.members:
-            mark = "- ¹" if id(member) in chosen else "+" if member.least else "-"
+            mark = "- ¹" if id(member) in chosen else "+" if member.needed else "-"
             yield f"| {member.name} | {_described(member)} | {mark} |"
         yield "".join(f"\n¹ {_alternatives(branches)}\n" for branches in model.choices)
 

@@ -31,7 +31,11 @@ class Text:
 
 @dataclass(slots=True)
 class Member:
-    """An element or attribute of a model. ``most`` is ``None`` for without end; ``fixed`` is its only value."""
+    """An element or attribute of a model.
+
+    ``least`` and ``most`` (``None``: without end) count it where it stands, ``needed`` says that it always stands.
+    ``fixed`` is its only value, ``empty`` what an empty element means.
+    """
 
     local: str
     namespace: str
@@ -43,6 +47,7 @@ class Member:
     empty: str | None = None
     description: str = ""
     name: str = ""
+    needed: bool = True
 
 
 @dataclass(slots=True)

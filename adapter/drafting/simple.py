@@ -88,7 +88,7 @@ def _restricted(text: Text, restriction: etree._Element) -> Text:
             changes |= dict.fromkeys(fields, int(values[facet][0]))
     if text.kind == "int":
         changes |= _bounds(values)
-    if "enumeration" in values and text.kind == "str":
+    if "enumeration" in values:
         changes["enumeration"] = tuple(dict.fromkeys(values["enumeration"]))
     if "pattern" in values:
         # Patterns of one step are alternatives; those of a base type hold too, and are the schema's to judge.

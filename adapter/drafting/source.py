@@ -133,7 +133,7 @@ class Writer:
         yield "    )"
 
     def _member(self, member: Member, model: Model, *, strict: bool) -> str:
-        optional = member.least == 0
+        optional = not member.needed
         kind = self._kind(member, model, strict=strict)
         arguments = ["None"] if optional else []
         if strict and member.description:
@@ -196,8 +196,8 @@ class Writer:
         if known:
             self.used.add(known)
             return known
-        values = (fixed,) if fixed is not None and form.kind == "str" else form.enumeration
-        if values:
+        values = form.enumeration if fixed is None else (fixed,)
+        if values and form.kind == "str":
             self.used.add("Literal")
             return f"Literal[\n    {_lines(values)}\n]" if len(values) > 1 else f"Literal[{quoted(values[0])}]"
         limits = list(_limits(form))

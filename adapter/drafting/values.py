@@ -53,7 +53,7 @@ def example(model: Model) -> dict[str, Any]:
     return {
         member.name: _value(member)
         for member in model.members
-        if (member.least > 0 or id(member) in chosen) and id(member) not in left_out
+        if (member.needed or id(member) in chosen) and id(member) not in left_out
     }
 
 
@@ -78,8 +78,7 @@ def text_of(form: Text) -> Any:
     if form.kind == "bool":
         return True
     if form.kind == "int":
-        low, high = form.low, form.high
-        return max(low, 1) if low is not None else min(high, 1) if high is not None else 1
+        return _number(form)
     if form.enumeration:
         return form.enumeration[0]
     if form.special:
@@ -88,6 +87,13 @@ def text_of(form: Text) -> Any:
         return _matching(form)
     low, high = form.min_length or 0, form.max_length
     return "Текст"[:high].ljust(low, "0") if high is None or high > 0 else ""
+
+
+def _number(form: Text) -> int:
+    if form.enumeration:
+        return int(form.enumeration[0])
+    least = 1 if form.low is None else max(form.low, 1)
+    return least if form.high is None else min(form.high, least)
 
 
 def _matching(form: Text) -> str:
