@@ -73,7 +73,7 @@ def _made(options: argparse.Namespace, action: str) -> tuple[Draft, dict[Path, b
 
 def _write(files: dict[Path, bytes], *, force: bool) -> None:
     """Write all files or none. Raises DraftError, OSError."""
-    there = [str(path) for path in files if path.exists()]
+    there = [str(path) for path, content in files.items() if path.exists() and path.read_bytes() != content]
     if there and not force:
         raise DraftError(f"already there: {', '.join(there)}; --force writes over them")
     for path, content in files.items():

@@ -199,3 +199,10 @@ def test_a_record_is_a_model_in_one_expression() -> None:
     )
     with pytest.raises(XmlError, match="Page/line: required element is missing"):
         load(parse(b'<Page xmlns="urn:base"/>'), page)
+
+
+def test_an_empty_element_may_stand_for_a_value_that_the_schema_fixes() -> None:
+    page = record("Page", OWN, last_page=Annotated[bool | None, Xml(empty="true")])
+    for inside, value in (("<last-page/>", True), ("<last-page>false</last-page>", False), ("", None)):
+        element = parse(f'<Page xmlns="{OWN.uri}">{inside}</Page>'.encode())
+        assert load(element, page).model_dump() == {"last_page": value}
