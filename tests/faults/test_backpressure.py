@@ -1,4 +1,4 @@
-"""Promise 9: a backlog stays in the broker and large bodies stay within the computed bound."""
+"""A backlog stays in the broker and large bodies stay within the computed bound."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Promise 5: the broker dies, freezes, resets or loses a queue; the worker comes back by itself and answers all."""
+"""The broker dies, freezes, resets or loses a queue; the worker comes back by itself and answers all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Promise 7 with the real gateway of СМЭВ3: what it and the signing service may answer on a bad day stays with them."""
+"""With the real gateway of СМЭВ3: what it and the signing service may answer on a bad day stays with them."""
 
 from __future__ import annotations
 

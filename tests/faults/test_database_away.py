@@ -1,4 +1,4 @@
-"""Promise 6: without Postgres nothing is consumed and nothing is acked; it goes on when Postgres is back."""
+"""Without Postgres nothing is consumed and nothing is acked; it goes on when Postgres is back."""
 
 from __future__ import annotations
 

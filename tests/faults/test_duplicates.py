@@ -1,4 +1,4 @@
-"""Promise 2: at most one effective submit per command, whatever the broker and the publisher bring twice."""
+"""At most one effective submit per command, whatever the broker and the publisher bring twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Promise 1: the worker is killed between any two durable steps, and nobody outside can tell."""
+"""The worker is killed between any two durable steps, and nobody outside can tell."""
 
 from __future__ import annotations
 

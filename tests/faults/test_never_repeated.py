@@ -1,4 +1,4 @@
-"""Promise 3: the worker dies between intent and answer, and the operation's repeat rule decides what is sent again."""
+"""The worker dies between intent and answer, and the operation's repeat rule decides what is sent again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Promise 14, the short version: a worker that knows several nodes passes over those it cannot use.
+"""A worker that knows several nodes passes over those it cannot use.
 
 The long one kills the nodes of a real cluster (``make chaos``).
 """

@@ -1,4 +1,4 @@
-"""Promise 4: poison is bounded: it is answered or parked, and the commands beside it are served."""
+"""Poison is bounded: it is answered or parked, and the commands beside it are served."""
 
 from __future__ import annotations
 

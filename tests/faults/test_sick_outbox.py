@@ -1,4 +1,4 @@
-"""Promise 15: one message that cannot go out parks itself; the others go out beside it."""
+"""One message that cannot go out parks itself; the others go out beside it."""
 
 from __future__ import annotations
 

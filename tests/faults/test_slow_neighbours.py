@@ -1,4 +1,4 @@
-"""Promise 7: a slow or dead gateway hurts only its own commands; what it could not take ends right when it is back."""
+"""A slow or dead gateway hurts only its own commands; what it could not take ends right when it is back."""
 
 from __future__ import annotations
 

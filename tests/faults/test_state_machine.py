@@ -1,4 +1,4 @@
-"""Promise 13: whatever crashes, repeats, delays, rescues and late evidence do, every row makes legal moves only."""
+"""Whatever crashes, repeats, delays, rescues and late evidence do, every row makes legal moves only."""
 
 from __future__ import annotations
 

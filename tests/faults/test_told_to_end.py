@@ -1,4 +1,4 @@
-"""Promise 8: SIGTERM finishes or hands back in time, burns no crash attempt and exits 0; a second one ends at once."""
+"""SIGTERM finishes or hands back in time, burns no crash attempt and exits 0; a second one ends at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Promise 12: the released code and the next one work side by side on the next one's pre-migrations, there and back.
+"""The released code and the next one work side by side on the next one's pre-migrations, there and back.
 
 The released code is the newest archive of tests/migration/frozen; ``make freeze`` renews it.
 """
