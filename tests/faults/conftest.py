@@ -37,6 +37,11 @@ PROGRAM = [sys.executable, str(PROJECT / "tests/faults/worker_program.py")]
 ADAPTER = [sys.executable, "-m", "adapter", "run"]
 
 
+def later(value: Any) -> Any:
+    """Make a variant of a fault one for the long run: its kin is in the short one."""
+    return pytest.param(value, marks=pytest.mark.long)
+
+
 @pytest.fixture(scope="session")
 def rabbit(service_state: Path, certificates: Certificates) -> Iterator[LocalRabbit]:
     """Start a broker that tests may kill."""

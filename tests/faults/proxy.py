@@ -52,6 +52,11 @@ class Wire:
         if self._server is not None:
             self._server.close()
 
+    async def linked(self) -> None:
+        """Wait until a connection is open."""
+        while not self._links:  # noqa: ASYNC110 — a list gives no signal
+            await asyncio.sleep(0.01)
+
     def reset(self) -> int:
         """Reset every open connection (RST, not FIN); return how many."""
         links = list(self._links.items())

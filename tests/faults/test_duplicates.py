@@ -58,6 +58,8 @@ async def test_deliveries_repeated_by_cut_connections_are_submitted_once(
         for _ in range(4):
             for _ in range(15):
                 await yard.recorder.next()
+            async with asyncio.timeout(20):
+                await wire.linked()
             cuts += wire.reset()
         await publishing
         await auditor.answered(60)

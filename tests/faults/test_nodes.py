@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.faults.conftest import numbered
 from tests.faults.test_broker_away import balanced, free_port
 
@@ -24,6 +26,7 @@ async def test_a_worker_passes_over_a_node_that_refuses_it(yard: Yard) -> None:
         await victim.said("a node of the broker is passed over")
 
 
+@pytest.mark.long
 async def test_a_worker_whose_node_hangs_goes_on_by_the_next_one(yard: Yard, wire: Wire) -> None:
     rabbit = yard.rabbit
     hosts = f"{rabbit.host}:{wire.port},{rabbit.host}:{rabbit.port}"

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.faults.conftest import numbered
+from tests.faults.conftest import later, numbered
 from tests.faults.proxy import Wire
 from tests.faults.pulse import Twins
 from tests.faults.recorder import Recorder
@@ -82,7 +82,7 @@ async def back(line: Wire, fault: str) -> None:
             line.refuses = False
 
 
-@pytest.mark.parametrize("fault", ["frozen", "refusing", "resetting"])
+@pytest.mark.parametrize("fault", ["frozen", later("refusing"), later("resetting")])
 async def test_a_dead_gateway_hurts_only_its_own_commands(
     neighbours: Yard, postgres: LocalPostgres, line: Wire, fault: str
 ) -> None:

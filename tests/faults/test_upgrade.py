@@ -18,7 +18,7 @@ import pytest
 from aiohttp import web
 
 from adapter.journal.migrate import MIGRATIONS, migrate, read_migrations
-from tests.faults.conftest import ADAPTER, PROGRAM, numbered
+from tests.faults.conftest import ADAPTER, PROGRAM, later, numbered
 from tests.faults.recorder import Recorder, Submit
 from tests.faults.test_broker_away import balanced, operator
 from tests.faults.test_killed_at_every_point import ACTION, assert_the_books_balance, requests
@@ -46,7 +46,7 @@ create table table_of_the_next_version (id uuid primary key)
 #: They touch columns that every version has: the state of an exchange is what the other tests look at.
 BREAKING = {
     "a renamed column": "alter table exchanges rename column state to state_of_the_next_version",
-    "a dropped column": "alter table outbox drop column state cascade",
+    "a dropped column": "alter table exchanges drop column attempts cascade",
     "a column that has to be filled": "alter table exchanges add column wanted integer not null default 1;"
     " alter table exchanges alter column wanted drop default",
 }
@@ -186,7 +186,7 @@ class Scene:
         """End a worker as an operator does; what it leaves behind is released to the one that stays."""
         leaving.send(signal.SIGTERM)
         assert await leaving.ended(30) == 0
-        assert await self.yard.ask(f"select {_HOLDING}")
+        await self.yard.eventually(f"select {_HOLDING}")
         recorder = self.yard.recorder
         assert isinstance(recorder, MoodyRecorder)
         recorder.release()
@@ -229,7 +229,9 @@ async def test_an_upgrade_under_load_and_its_way_back_lose_nothing_and_double_no
     assert await yard.ask("select max(crash_attempts) from exchanges") == 0
 
 
-@pytest.mark.parametrize("sql", BREAKING.values(), ids=BREAKING)
+@pytest.mark.parametrize(
+    "sql", [BREAKING["a renamed column"], *map(later, list(BREAKING.values())[1:])], ids=list(BREAKING)
+)
 async def test_a_pre_migration_that_breaks_the_released_code_is_noticed(
     yard: Yard, released: Released, tmp_path: Path, sql: str
 ) -> None:
