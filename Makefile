@@ -45,7 +45,7 @@ bench: setup ## run every benchmark; each prints one JSON line
 	@found=0; for file in bench/[a-z]*.py; do [ -e "$$file" ] || continue; found=1; $(BIN)/python "$$file" || exit 1; done; \
 	[ $$found = 1 ] || echo "There are no benchmarks yet: bench/ is empty."
 
-chaos: setup ## run the long faults: slow neighbours, random kills, nodes, backlogs; the last line is their sum
+chaos: setup ## run the long faults for half an hour at most; CHAOS_RUNS=nodes,backpressure,workers chooses runs
 	@$(BIN)/python -m pytest -m long --no-cov tests/faults; long=$$?; $(BIN)/python -m bench.chaos && exit $$long
 
 freeze: setup ## pack the committed adapter for the upgrade tests; once per release, REVISION=v0.1.0 names another commit
