@@ -40,6 +40,9 @@ def read_contract(schemas: Schemas, request: str | None, answer: str | None, mai
 
 def _root(roots: dict[str, etree._Element], wanted: str | None, ending: str, option: str) -> str:
     names = [wanted] if wanted else [name for name in roots if name.lower().endswith(ending.lower())]
+    if not names and len(roots) == 2:
+        # Of two, the one whose name says that it is the other message leaves this one.
+        names = [name for name in roots if not name.lower().endswith(("request", "response"))]
     if len(names) != 1 or names[0] not in roots:
         known = ", ".join(sorted(roots)) or "none"
         raise DraftError(f"name the element of the message by {option}: the schema has {known}")

@@ -62,7 +62,7 @@ def _source(contract: Contract, action: str, writer: Writer, schema: str, exampl
         for index, (uri, constant) in enumerate(writer.namespaces.items())
     ]
     parts = [
-        _head(contract, action)
+        _head(action)
         + _imports(writer)
         + "\n".join([*constants, *(f"{name} = {kind}" for kind, name in writer.aliases.items())])
         + "\n",
@@ -74,8 +74,8 @@ def _source(contract: Contract, action: str, writer: Writer, schema: str, exampl
     return "\n\n".join(parts)
 
 
-def _head(contract: Contract, action: str) -> str:
-    return f'"""{action}: drafted from {contract.files[0][:60]}; what no schema holds is to be added by hand."""\n\n'
+def _head(action: str) -> str:
+    return f'"""{action[:40]}: drafted from an XSD; rules that no schema holds are to be added by hand."""\n\n'
 
 
 def _example(command: dict[str, Any], reply: dict[str, Any]) -> str:

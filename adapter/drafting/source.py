@@ -197,7 +197,7 @@ class Writer:
             self.used.add(known)
             return known
         values = form.enumeration if fixed is None else (fixed,)
-        if values and form.kind == "str":
+        if values and form.kind == "str" and all(len(quoted(value)) <= _WIDTH for value in values):
             self.used.add("Literal")
             return f"Literal[\n    {_lines(values)}\n]" if len(values) > 1 else f"Literal[{quoted(values[0])}]"
         limits = list(_limits(form))

@@ -57,6 +57,8 @@ GOOD = {
     "repeated": element('name="entry" type="xs:string" minOccurs="2" maxOccurs="unbounded"'),
     "enumeration": of('xs:string"><xs:enumeration value="A"/><xs:enumeration value="Б &quot;в&quot;"/>'),
     "many-values": of('xs:string">' + "".join(f'<xs:enumeration value="VALUE-{n:03}"/>' for n in range(99))),
+    "long-values": of(f'xs:string"><xs:enumeration value="{"ы" * 200}"/>'),
+    "long-names": element(f'name="{"long-" * 15}name" type="xs:string" maxOccurs="9"'),
     "pattern": of(r'xs:string"><xs:pattern value="[A-Z]{2}-\d{4}"/>'),
     "alternatives": of(r'xs:string"><xs:pattern value="\d{3}"/><xs:pattern value="[а-я]{5}"/>'),
     "foreign-pattern": of(r'xs:string"><xs:pattern value="[a-z-[aeiou]]*"/>'),
@@ -335,6 +337,23 @@ def test_nothing_is_written_over_without_force(tmp_path: Path, capsys: pytest.Ca
     assert module.read_text(encoding="utf-8") == "mine"
     assert drafted(path, tmp_path, "--force") == 0
     assert module.read_text(encoding="utf-8") != "mine"
+
+
+def test_of_two_root_elements_the_one_with_a_plain_name_is_the_other_message(tmp_path: Path) -> None:
+    path = tmp_path / "form.xsd"
+    path.write_text(schema(GOOD["optional"]).replace("TestRequest", "FormData"), encoding="utf-8")
+    assert drafted(path, tmp_path) == 0
+    assert loaded(tmp_path, "form").request_root.localname == "FormData"
+
+
+def test_root_elements_may_be_named(tmp_path: Path) -> None:
+    path = tmp_path / "roots.xsd"
+    more = DONE + DONE.replace("TestResponse", "OtherResponse")
+    path.write_text(schema(GOOD["optional"], more=more), encoding="utf-8")
+    assert drafted(path, tmp_path) == 2
+    assert drafted(path, tmp_path, "--answer", "NoResponse") == 2
+    assert drafted(path, tmp_path, "--answer", "OtherResponse") == 0
+    assert loaded(tmp_path, "roots").answer_root.localname == "OtherResponse"
 
 
 @pytest.mark.parametrize("action", ["Zhkh", "a b", "../a", "1a", "a_b"])
