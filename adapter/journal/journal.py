@@ -175,6 +175,10 @@ class Journal:
         rows = await self._fetch("load_exchange", exchange_id)
         return read_exchange(rows[0]) if rows else None
 
+    async def release(self, exchange_id: UUID) -> None:
+        """Let go of an answered exchange: a worker that serves its action takes it up."""
+        await self._fetch("release_answered", exchange_id, self.worker)
+
     async def about(self, gateway: str, gateway_id: str) -> Exchange | None:
         """Return the exchange whose request a gateway knows by this id."""
         rows = await self._fetch("find_by_gateway_id", gateway, gateway_id)

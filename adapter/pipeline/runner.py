@@ -143,8 +143,12 @@ class Runner:
             raise InvalidCommandError([FieldFault(fault.path, fault.rule) for fault in faults])
 
     async def _resume(self, exchange: Exchange, envelope: Envelope, answer: Answer | None) -> None:
-        """Turn the journaled answer into the outcome."""
-        service = self._service(exchange)
+        """Turn the journaled answer into the outcome; an answer of an action that others serve is left to them."""
+        service = self._registry.services.get(exchange.action)
+        if service is None:
+            await self._journal.release(exchange.id)
+            log.info("answer left to a worker that serves its action")
+            return
         await self.tell(exchange, envelope, "answered")
         if answer is None:
             answer = read_answer(await self._journal.proofs(exchange.id, "answer"), exchange)

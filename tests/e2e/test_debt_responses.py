@@ -26,7 +26,7 @@ SENDER = {name: ASKED[name] for name in ("information_system_id", "organization_
 
 @pytest.fixture(scope="module")
 def both(stack: Stack, postgres: LocalPostgres) -> Iterator[Process]:
-    """An adapter with a journal and queues of its own: all workers of one journal serve the same actions."""
+    """An adapter with a journal and queues of its own."""
     name = f"debts_{uuid4().hex[:8]}"
     postgres.create_database(name)
     own = {"DATABASE_NAME": name, "MQ_PREFIX": PREFIX, "SMEV_NODE_ID": "debts"}

@@ -12,7 +12,7 @@ import asyncpg
 import orjson
 
 from adapter.broker.codec import write_properties
-from adapter.exchange import Repeat
+from adapter.exchange import Prepared, Repeat
 from tests.integration.conftest import ScriptedGateway
 
 if TYPE_CHECKING:
@@ -61,6 +61,14 @@ async def leave_behind(house: House, action: str, state: str, *, request: bytes 
 def submitted(**more: Any) -> dict[str, Any]:
     ids = {"gateway": "scripted", "operation": "Send", "gateway_id": str(uuid4()), "attempts": 1}
     return ids | {"minted_at": datetime.now(UTC)} | more
+
+
+async def test_the_answer_to_an_action_that_others_serve_is_left_to_them(house: House) -> None:
+    exchange_id = await leave_behind(house, "elsewhere", "waiting", **submitted(gateway_id="g-other", owner=None))
+    prepared = Prepared("Send", "g-other", b"{}", datetime.now(UTC))
+    assert await house.source.bring(house.answer(prepared, {"answer": 1}))
+    await house.eventually("select state = 'answered' and owner is null from exchanges where id = $1", exchange_id)
+    assert await house.database.fetchval("select count(*) from outbox") == 0
 
 
 async def test_a_received_command_of_a_dead_worker_is_answered(house: House) -> None:
