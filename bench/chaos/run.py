@@ -37,11 +37,11 @@ RESERVE = 150
 WINDOW = 300
 
 
-@dataclass(frozen=True, slots=True)
 #: Passed once for all deliveries that are there: what is published before a worker is up may be one batch.
 ONCE_A_BATCH = frozenset({"decode", "ack", "barrier"})
 
 
+@dataclass(frozen=True, slots=True)
 class Plan:
     """How much of it: ``commands`` to publish, ``kills`` of adapters beside the faults of broker and database."""
 
