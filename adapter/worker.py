@@ -237,10 +237,10 @@ def _calm_collector() -> None:
     """Take what start-up made out of the cyclic collector's sight, and let it look less often.
 
     Everything of a command dies by its reference count; the default of a look every 700 objects costs a tenth of the
-    processor under load (docs/performance.md).
+    processor under load, and what is in flight at once is tens of thousands of objects (docs/performance.md).
     """
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    gc.set_threshold(200_000, 20, 20)
 
 
 @asynccontextmanager
