@@ -56,6 +56,8 @@ async def fake(stack: Stack) -> AsyncIterator[tuple[FakeElasticsearch, Process]]
             "ELASTIC_PASS": str(elastic.password),
             "LOG_LEVEL": "DEBUG",
             "MQ_PREFIX": "canary.",
+            # An answer is told of by whoever fetches it: the stack's own adapter, beside it, fetches for another node.
+            "SMEV_NODE_ID": "canary",
         }
         with stack.adapter(**variables) as process:
             yield fake, process
