@@ -127,7 +127,11 @@ class Run:
         turn = 1 if point in ONCE_A_BATCH else self._chance.randint(1, 2)
         doomed = await Victim.start(ADAPTER, self._environment | {VARIABLE: f"{point}:{turn}"})
         await bringing
-        code = await doomed.ended(min(90, self._left()))
+        try:
+            code = await doomed.ended(min(90, self._left()))
+        finally:
+            if doomed.alive:
+                doomed.send(signal.SIGKILL)
         if code != -signal.SIGKILL:
             raise RuntimeError(f"the worker of point {point} ended with {code}:\n{doomed.last_words}")
         self._kills += 1
