@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,12 +88,58 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that a command wants sent: where its bytes are, never more than one place of the three.
+
+    ``content`` are the bytes themselves; ``url`` (http, https, ftp) and ``path`` (a file of this machine) are read by
+    the gateway through the allow-list of adapter/files. ``name`` is a bare file name, ``mime_type`` what the command
+    says of the content; both travel to the provider.
+    """
+
+    name: str
+    mime_type: str
+    content: bytes | None = None
+    url: str | None = None
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileFact:
+    """What the journal keeps of a file that was sent: ``size`` in bytes, ``sha256`` in lower-case hex."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file that was received, at rest below FILES_ROOT.
+
+    ``size`` is in bytes, ``sha256`` in lower-case hex, ``path`` relative to FILES_ROOT. ``content`` is set for a file
+    of at most INLINE_FILE bytes, so that a reply needs no look at the disk.
+    """
+
+    name: str
+    mime_type: str
+    size: int
+    sha256: str
+    path: str
+    content: bytes | None = None
+
+
+#: Largest file, in bytes, that a reply carries itself; of a larger one it says where it lies below FILES_ROOT.
+INLINE_FILE: Final = 256_000
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """Ask a gateway for one operation.
 
     ``content`` is the operation's business content (for СМЭВ3: the business root element, UTF-8, no declaration).
     ``official`` wants the official's signature (ЭП-СП) over it. ``lane`` keeps order: calls of one lane go one by one,
-    in the order in which their commands were journaled; an accepted call makes way for the next one.
+    in the order in which their commands were journaled; an accepted call makes way for the next one. ``attachments``
+    are files that go with it, in the command's order.
     """
 
     gateway: str
@@ -101,6 +147,7 @@ class Call:
     content: bytes
     official: bool = False
     lane: str | None = None
+    attachments: Sequence[Attachment] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +203,7 @@ class Answer:
     ``key`` is the message's own id (its repeats carry the same), ``reference`` the id of the request it answers.
     ``raw`` are the exact bytes received, ``content`` the business root element as bytes (``ANSWER`` only).
     ``event`` is what a STATUS publishes. ``mine`` is false when the queue is shared and the reference may belong to
-    a neighbour.
+    a neighbour. ``attachments`` are the files that came with it, fetched and checked before it was handed over.
     """
 
     source: str
@@ -169,6 +216,7 @@ class Answer:
     event: Event | None = None
     verdicts: Sequence[Mapping[str, Any]] = ()
     mine: bool = True
+    attachments: Sequence[StoredFile] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +224,8 @@ class Prepared:
     """A call ready to leave: the exact bytes, signed, and the id the gateway will know it by.
 
     Journaled before it is sent; a repeat under SAME_ID sends these very bytes. ``minted_at`` is the moment inside the
-    id (СМЭВ3 MessageIDs are valid 24 h from it). ``signed_by`` are SHA-256 fingerprints of the signing certificates.
+    id (СМЭВ3 MessageIDs are valid 24 h from it). ``signed_by`` are SHA-256 fingerprints of the signing certificates,
+    ``files`` what went with it, for the journal's record of what was sent.
     """
 
     operation: str
@@ -184,6 +233,7 @@ class Prepared:
     body: bytes
     minted_at: datetime
     signed_by: Sequence[str] = ()
+    files: Sequence[FileFact] = ()
 
 
 @dataclass(frozen=True, slots=True)
