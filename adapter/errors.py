@@ -57,6 +57,8 @@ class Code(Enum):
         "Сервис подписи вернул подпись другого элемента или другим сертификатом",
         Retry.OPERATOR,
     )
+    ATTACHMENT_REFUSED = ("ADAPTER-ATTACHMENT-REFUSED", "Вложение не принято", Retry.FIX)
+    ATTACHMENT_UNAVAILABLE = ("ADAPTER-ATTACHMENT-UNAVAILABLE", "Файл вложения сейчас недоступен", Retry.LATER)
     REJECTED_BY_PROVIDER = ("ADAPTER-REJECTED", "Поставщик отклонил запрос", Retry.FIX)
     UNKNOWN_ACTION = ("ADAPTER-UNKNOWN-ACTION", "Действие не обслуживается этим адаптером", Retry.FIX)
     DEAD = ("ADAPTER-DEAD", "Команда остановлена до разбора оператором", Retry.OPERATOR)
@@ -125,9 +127,16 @@ class InvalidCommandError(AdapterError):
 class KnownError(AdapterError):
     """An error of :class:`Code`, optionally with a more exact Russian sentence."""
 
-    def __init__(self, code: Code, description: str | None = None, *, details: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        code: Code,
+        description: str | None = None,
+        *,
+        fields: Sequence[FieldFault] = (),
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
         """``description`` defaults to the code's own sentence."""
-        super().__init__(code.wire, description or code.sentence, details=details)
+        super().__init__(code.wire, description or code.sentence, fields=fields, details=details)
         self.known = code
 
 
@@ -146,6 +155,36 @@ class SignerError(KnownError):
         """``code`` is one of the SIGNATURE_* codes."""
         super().__init__(code, description)
         self.retryable = retryable
+
+
+class FileError(KnownError):
+    """A file cannot be taken, moved or kept; ``retryable`` tells whether doing it again from the start may help."""
+
+    def __init__(
+        self, code: Code, description: str | None = None, *, fields: Sequence[FieldFault] = (), retryable: bool
+    ) -> None:
+        """``fields`` names the command's field at fault, if it is one of a command."""
+        super().__init__(code, description, fields=fields)
+        self.retryable = retryable
+
+
+class FileTooLargeError(FileError):
+    """A file is larger than allowed; nothing of it was kept."""
+
+    def __init__(self, limit: int, *, fields: Sequence[FieldFault] = ()) -> None:
+        """``limit`` in bytes."""
+        sentence = f"Файл больше допустимого: {limit} байт"
+        super().__init__(Code.ATTACHMENT_REFUSED, sentence, fields=fields, retryable=False)
+        self.limit = limit
+
+
+class FtpError(FileError):
+    """A file storage refused, cut the transfer or did not answer; ``reply`` is its three digits, if it gave any."""
+
+    def __init__(self, description: str, *, reply: str = "", retryable: bool) -> None:
+        """``description`` is a Russian sentence that repeats nothing of what the storage said."""
+        super().__init__(Code.GATEWAY_UNAVAILABLE, description, retryable=retryable)
+        self.reply = reply
 
 
 class ConfigurationError(Exception):
