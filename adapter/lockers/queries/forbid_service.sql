@@ -1,0 +1,1 @@
+delete from locker_services where service = $1

@@ -1,0 +1,1 @@
+delete from locker_calls where at < $1

@@ -1,0 +1,1 @@
+select service from locker_services order by service

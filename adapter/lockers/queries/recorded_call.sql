@@ -1,0 +1,1 @@
+select name, message from locker_calls where key = $1
