@@ -1,0 +1,1 @@
+"""What people read and print: sheets and forms, drawn from plain values."""
