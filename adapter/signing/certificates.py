@@ -48,35 +48,73 @@ class CertificateFacts:
     subject_text: str
 
 
+# asn1crypto raises these for any malformed structure, and its texts print the bytes: only the class is kept.
+_MALFORMED = (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError)
+
+
+@lru_cache(maxsize=256)
+def read_public_key(der: bytes) -> bytes:
+    """Return the SubjectPublicKeyInfo of one DER certificate, whatever its names and extensions are.
+
+    Raises CertificateError.
+    """
+    try:
+        info: bytes = x509.Certificate.load(der, strict=True)["tbs_certificate"]["subject_public_key_info"].dump()
+    except _MALFORMED as error:
+        raise CertificateError(f"not a readable X.509 certificate ({type(error).__name__})") from None
+    return info
+
+
 @lru_cache(maxsize=256)
 def read_certificate(der: bytes) -> CertificateFacts:
-    """Return the facts of one DER certificate. Raises CertificateError."""
+    """Return the facts of one DER certificate. Raises CertificateError.
+
+    A name that cannot be shown has an empty text, and a certificate whose extensions cannot be read issues nothing:
+    authorities do write such, and a signature by their keys is as right as any.
+    """
     try:
         certificate = x509.Certificate.load(der, strict=True)
         tbs = certificate["tbs_certificate"]
         public_key = tbs["subject_public_key_info"].dump()
         # asn1crypto's PublicKeyInfo raises for algorithms it does not know: read the identifier by itself.
         key_oid = algos.AlgorithmIdentifier.load(core.Sequence.load(public_key)[0].dump())["algorithm"].dotted
-        constraints = certificate.basic_constraints_value
-        usage = certificate.key_usage_value
+        key_identifier, may_issue = _extensions(certificate)
         return CertificateFacts(
             subject=tbs["subject"].dump(),
             issuer=tbs["issuer"].dump(),
             serial=certificate.serial_number,
-            key_identifier=certificate.key_identifier,
+            key_identifier=key_identifier,
             public_key=public_key,
             algorithm=_KEY_NAMES.get(key_oid, key_oid),
             signed=tbs.dump(),
             signature=certificate["signature_value"].native,
             not_before=tbs["validity"]["not_before"].native,
             not_after=tbs["validity"]["not_after"].native,
-            may_issue=bool(constraints and constraints["ca"].native)
-            and (usage is None or "key_cert_sign" in usage.native),
-            subject_text=certificate.subject.human_friendly,
+            may_issue=may_issue,
+            subject_text=_text(certificate.subject),
         )
-    # asn1crypto raises these for any malformed structure, and its texts print the bytes: only the class is kept.
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError) as error:
+    except _MALFORMED as error:
         raise CertificateError(f"not a readable X.509 certificate ({type(error).__name__})") from None
+
+
+def _extensions(certificate: x509.Certificate) -> tuple[bytes | None, bool]:
+    """Return the key identifier and whether the certificate may issue others."""
+    try:
+        constraints = certificate.basic_constraints_value
+        usage = certificate.key_usage_value
+        may_issue = bool(constraints and constraints["ca"].native)
+        may_issue = may_issue and (usage is None or "key_cert_sign" in usage.native)
+        identifier: bytes | None = certificate.key_identifier
+    except _MALFORMED:
+        return None, False
+    return identifier, may_issue
+
+
+def _text(name: x509.Name) -> str:
+    try:
+        return str(name.human_friendly)
+    except _MALFORMED:
+        return ""
 
 
 def period(certificate: bytes, at: datetime) -> str:

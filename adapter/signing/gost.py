@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from asn1crypto import pem
 
 from adapter.signing import gost_cms, libcrypto
-from adapter.signing.certificates import CertificateError, read_certificate
+from adapter.signing.certificates import CertificateError, read_certificate, read_public_key
 from adapter.signing.gost_cms import CmsVerdict
 from adapter.signing.libcrypto import GostUnavailableError
 
@@ -68,6 +68,7 @@ class GostEngine:
         self._library = library
         self._functions = library.functions
         self._streebog = {bits: library.digest(oid) for bits, oid in _STREEBOG.items()}
+        self._gost_94 = library.digest(_GOST_94)
         self._kinds = {library.nid(oid): (bits, library.digest(digest)) for oid, (bits, digest) in _KEYS.items()}
         self._public_key = lru_cache(maxsize=256)(self._read_public_key)
 
@@ -80,6 +81,13 @@ class GostEngine:
         """Return the GOST R 34.11-2012 (Streebog) digest of ``data``, ``bits`` 256 or 512."""
         result = create_string_buffer(bits // 8)
         if self._functions.EVP_Digest(data, len(data), result, None, self._streebog[bits], self._library.engine) != 1:
+            raise GostUnavailableError(f"the digest failed: {self._library.last_error()}")
+        return result.raw
+
+    def digest_94(self, data: bytes) -> bytes:
+        """Return the GOST R 34.11-94 digest of ``data`` (parameters of CryptoPro), which old messages carry."""
+        result = create_string_buffer(32)
+        if self._functions.EVP_Digest(data, len(data), result, None, self._gost_94, self._library.engine) != 1:
             raise GostUnavailableError(f"the digest failed: {self._library.last_error()}")
         return result.raw
 
@@ -177,7 +185,7 @@ class GostEngine:
         return gost_cms.verify(self, cms, data)
 
     def _read_public_key(self, certificate: bytes) -> GostKey | None:
-        info = read_certificate(certificate).public_key
+        info = read_public_key(certificate)
         return self._adopt(self._functions.d2i_PUBKEY(None, byref(c_char_p(info)), len(info)))
 
     def _adopt(self, pointer: int | None) -> GostKey | None:

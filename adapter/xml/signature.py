@@ -1,49 +1,55 @@
 """XML signatures as СМЭВ3 uses them: one reference over exactly the element that its place in the message demands.
 
-The listed transforms are applied in their order, and both families of algorithm URIs are read (facts of СМЭВ3,
-Pitfalls 5 and 6). Which element has to be signed is :mod:`adapter.xml.placement`'s matter; who signed, and whether
-to believe it, is not judged here.
+Signatures in other places, which business content may bring along, are judged by the same rules as far as they are made
+of GOST algorithms. Which element has to be signed is :mod:`adapter.xml.placement`'s matter, what of it is digested
+:mod:`adapter.xml.referenced`'s; who signed, and whether to believe it, is not judged here.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
-import hmac
 import re
 from dataclasses import dataclass
 from html import escape
-from typing import Final, Protocol
+from itertools import islice
+from typing import TYPE_CHECKING, Final, Protocol
 
-from asn1crypto import algos, core, x509
-from lxml import etree
-
-from adapter.xml.canonical import canonical_xml
+from adapter.xml.algorithms import CPXMLSEC, Digests, digest_bits, is_digest, signature_bits, unsupported
+from adapter.xml.key_info import certificates, check_key, octets_of
 from adapter.xml.parser import XmlError, parse
-from adapter.xml.placement import DS, signed_element
-from adapter.xml.transform import exc_c14n, smev_transform_element, smev_transform_octets
+from adapter.xml.placement import DS, Places, is_inside, is_place_of_service
+from adapter.xml.referenced import (
+    EXC_C14N,
+    SMEV_TRANSFORM,
+    Allowance,
+    UnsupportedError,
+    WrongSignatureError,
+    canonicalize,
+    referenced_octets,
+)
+from adapter.xml.transform import exc_c14n, smev_transform_element
 
-EXC_C14N: Final = "http://www.w3.org/2001/10/xml-exc-c14n#"
-SMEV_TRANSFORM: Final = "urn://smev-gov-ru/xmldsig/transform"
-_C14N: Final = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
-_ENVELOPED: Final = f"{DS}enveloped-signature"
-_COMMENTS: Final = "WithComments"
-_CPXMLSEC: Final = "urn:ietf:params:xml:ns:cpxmlsec:algorithms:"
-#: Algorithm names of both families. 0 bits: an old name, which old software also writes for 2012 keys; then the
-#: certificate's key and the digest's length tell.
-_FAMILIES: Final = (_CPXMLSEC, "http://www.w3.org/2001/04/xmldsig-more#")
-_DIGEST_BITS: Final = {"gostr34112012-256": 256, "gostr34112012-512": 512, "gostr3411": 0}
-_SIGNATURE_BITS: Final = {
-    "gostr34102012-gostr34112012-256": 256,
-    "gostr34102012-gostr34112012-512": 512,
-    "gostr34102001-gostr3411": 0,
-}
-_KEY_BITS: Final = {"1.2.643.7.1.1.1.1": 256, "1.2.643.7.1.1.1.2": 512}
-_KEY_2001: Final = "1.2.643.2.2.19"
-_XML_NAMES: Final = "{http://www.w3.org/XML/1998/namespace}"
-_MOST_TRANSFORMS: Final = 8
+if TYPE_CHECKING:
+    from lxml import etree
+
+__all__ = [
+    "COMPUTED_WRONG",
+    "DIGEST_WRONG",
+    "EXC_C14N",
+    "SMEV_TRANSFORM",
+    "VALUE_WRONG",
+    "Gost",
+    "SignatureFacts",
+    "SignatureVerdict",
+    "sign_element",
+    "signature_facts",
+    "verify_message",
+]
+
 _NCNAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-
+#: A message of 5 MB has no room for so many, each with its certificate.
+_MOST_SIGNATURES: Final = 10_000
+_MOST_REFERENCES: Final = 16
 
 #: The two reasons of a signature that was computed over other bytes or by another key. Every other reason says that
 #: it could not be judged, or stands where no signature of the service stands.
@@ -52,12 +58,8 @@ DIGEST_WRONG: Final = "the digest is not that of the signed element"
 COMPUTED_WRONG: Final = frozenset({VALUE_WRONG, DIGEST_WRONG})
 
 
-class Gost(Protocol):
+class Gost(Digests, Protocol):
     """The arithmetic, implemented by :class:`adapter.signing.gost.GostEngine`."""
-
-    def digest(self, bits: int, data: bytes) -> bytes:
-        """GOST R 34.11-2012 of 256 or 512 bits."""
-        ...
 
     def verify(self, certificate: bytes, data: bytes, signature: bytes) -> bool:
         """Check an XMLDSig signature value (s, then r, big-endian) by a DER certificate."""
@@ -75,7 +77,8 @@ class SignatureVerdict:
     ``reference`` is the URI as written, ``element`` the ``{ns}local`` of the signed node (empty when unresolved),
     ``parent`` that of the element holding ds:Signature. ``math`` is true only over exactly that node, else ``reason``
     is a short English rule. ``certificate`` is DER, empty when there is none. ``trust`` is trusted, untrusted or
-    unchecked; ``period`` valid, expired, not-yet-valid or unchecked.
+    unchecked; ``period`` valid, expired, not-yet-valid or unchecked. ``judged`` is false where the signature is made by
+    an algorithm that is not ours: then ``math`` is false because nobody has counted, and ``reason`` names it.
     """
 
     reference: str
@@ -88,6 +91,7 @@ class SignatureVerdict:
     trust: str = "unchecked"
     period: str = "unchecked"
     revocation: str = "unchecked"
+    judged: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +104,19 @@ class SignatureFacts:
     algorithm: str
 
 
-class _WrongSignatureError(XmlError):
-    """The signature is not right; the rule says why."""
-
-
 def verify_message(data: bytes, gost: Gost) -> list[SignatureVerdict]:
     """Judge every ds:Signature of a document, in document order. Raises XmlError for what is no XML of ours.
 
     ``data`` is the whole message as it was received (without MIME around it): nothing may have been re-formatted.
     """
     root = parse(data)
-    return [_verdict(root, signature, gost) for signature in root.iter(f"{{{DS}}}Signature")]
+    signatures = list(islice(root.iter(f"{{{DS}}}Signature"), _MOST_SIGNATURES + 1))
+    if len(signatures) > _MOST_SIGNATURES:
+        raise XmlError(f"the document has more than {_MOST_SIGNATURES} signatures")
+    if not signatures:
+        return []
+    places, allowance = Places(root), Allowance(len(data))
+    return [_verdict(places, allowance, signature, gost) for signature in signatures]
 
 
 def signature_facts(signature: bytes) -> SignatureFacts:
@@ -122,7 +128,7 @@ def signature_facts(signature: bytes) -> SignatureFacts:
     reference = _child(signed_info, "Reference")
     algorithm = _child(signed_info, "SignatureMethod").get("Algorithm", "")
     return SignatureFacts(
-        reference.get("URI", ""), _octets(_child(reference, "DigestValue")), _certificate(root), algorithm
+        reference.get("URI", ""), octets_of(_child(reference, "DigestValue")), certificates(root)[0], algorithm
     )
 
 
@@ -156,10 +162,10 @@ def _signed_info(prefix: str, uri: str, digest: bytes, bits: int) -> str:
     """Return SignedInfo from behind its start tag on."""
     return (
         f'<{prefix}:CanonicalizationMethod Algorithm="{EXC_C14N}"/>'
-        f'<{prefix}:SignatureMethod Algorithm="{_CPXMLSEC}gostr34102012-gostr34112012-{bits}"/>'
+        f'<{prefix}:SignatureMethod Algorithm="{CPXMLSEC}gostr34102012-gostr34112012-{bits}"/>'
         f'<{prefix}:Reference URI="{escape(uri)}"><{prefix}:Transforms>'
         f'<{prefix}:Transform Algorithm="{EXC_C14N}"/><{prefix}:Transform Algorithm="{SMEV_TRANSFORM}"/>'
-        f'</{prefix}:Transforms><{prefix}:DigestMethod Algorithm="{_CPXMLSEC}gostr34112012-{bits}"/>'
+        f'</{prefix}:Transforms><{prefix}:DigestMethod Algorithm="{CPXMLSEC}gostr34112012-{bits}"/>'
         f"<{prefix}:DigestValue>{_base64(digest)}</{prefix}:DigestValue></{prefix}:Reference></{prefix}:SignedInfo>"
     )
 
@@ -168,183 +174,96 @@ def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _verdict(root: etree._Element, signature: etree._Element, gost: Gost) -> SignatureVerdict:
-    """Judge one signature; what was learnt before a rule broke stays in the verdict."""
+@dataclass(slots=True)
+class _Findings:
+    """What was learnt of a signature before a rule broke, if one did."""
+
+    reference: str = ""
+    element: str = ""
+    algorithm: str = ""
+    certificate: bytes = b""
+
+
+def _verdict(places: Places, allowance: Allowance, signature: etree._Element, gost: Gost) -> SignatureVerdict:
+    """Judge one signature."""
     holder = signature.getparent()
-    reference, element, algorithm, reason = "", "", "", ""
-    certificate = b""
+    found, reason, judged = _Findings(), "", True
     try:
-        signed_info = _child(signature, "SignedInfo")
-        algorithm = _child(signed_info, "SignatureMethod").get("Algorithm", "")
-        entry = _child(signed_info, "Reference")
-        reference = entry.get("URI", "")
-        if "URI" not in entry.attrib:
-            raise _WrongSignatureError("the reference has no URI")
-        certificate = _certificate(signature)
-        target = signed_element(root, signature, reference)
-        element = str(target.tag)
-        key_bits = _key_bits(certificate, algorithm)
-        _check_digest(entry, target, signature, key_bits, gost)
-        octets = _canonicalize(signed_info, _child(signed_info, "CanonicalizationMethod"))
-        if not gost.verify(certificate, octets, _octets(_child(signature, "SignatureValue"))):
-            raise _WrongSignatureError(VALUE_WRONG)
+        _judge(places, allowance, signature, gost, found)
+    except UnsupportedError as error:
+        reason, judged = error.rule, False
     except XmlError as error:
         reason = error.rule
-    parent = "" if holder is None else str(holder.tag)
-    return SignatureVerdict(reference, element, parent, not reason, reason, algorithm, certificate)
+    return SignatureVerdict(
+        reference=found.reference,
+        element=found.element,
+        parent="" if holder is None else str(holder.tag),
+        math=not reason,
+        reason=reason,
+        algorithm=found.algorithm,
+        certificate=found.certificate,
+        judged=judged,
+    )
+
+
+def _judge(places: Places, allowance: Allowance, signature: etree._Element, gost: Gost, found: _Findings) -> None:
+    """Judge one signature, telling ``found`` on the way. Raises XmlError unless it is right in everything."""
+    signed_info = _child(signature, "SignedInfo")
+    found.algorithm = _child(signed_info, "SignatureMethod").get("Algorithm", "")
+    references = signed_info.findall(f"{{{DS}}}Reference")
+    found.reference = next((reference.get("URI", "") for reference in references), "")
+    chain = certificates(signature, places)
+    found.certificate = chain[0]
+    if signature_bits(found.algorithm) is None:  # whatever else it is, it is not ours
+        raise UnsupportedError(unsupported("the signature algorithm", found.algorithm))
+    targets = _targets(places, signature, references)
+    main = next((place for place, target in enumerate(targets) if not is_inside(target, signature)), 0)
+    found.reference, found.element = references[main].get("URI", ""), str(targets[main].tag)
+    check_key(chain[0], found.algorithm)
+    for reference, target in zip(references, targets, strict=True):
+        _check_digest(reference, target, signature, gost, allowance)
+    octets = allowance.spend(canonicalize(signed_info, _child(signed_info, "CanonicalizationMethod")))
+    value = octets_of(_child(signature, "SignatureValue"))
+    signer = next((certificate for certificate in chain if gost.verify(certificate, octets, value)), None)
+    if signer is None:
+        raise WrongSignatureError(VALUE_WRONG)
+    check_key(signer, found.algorithm)
+    found.certificate = signer
+
+
+def _targets(places: Places, signature: etree._Element, references: list[etree._Element]) -> list[etree._Element]:
+    """Return what each reference names. Raises XmlError.
+
+    In the service's containers that is one element outside the signature: a reader has to know which one is signed.
+    """
+    if not 0 < len(references) <= _MOST_REFERENCES:
+        raise WrongSignatureError(f"Reference has to be there, at most {_MOST_REFERENCES} times")
+    if any("URI" not in reference.attrib for reference in references):
+        raise WrongSignatureError("the reference has no URI")
+    targets = [places.signed_element(signature, reference.get("URI", "")) for reference in references]
+    holder = signature.getparent()
+    outside = sum(not is_inside(target, signature) for target in targets)
+    if holder is not None and is_place_of_service(str(holder.tag)) and outside != 1:
+        raise WrongSignatureError("the signature has to sign exactly one element outside itself")
+    return targets
 
 
 def _child(parent: etree._Element, name: str) -> etree._Element:
     found = parent.findall(f"{{{DS}}}{name}")
     if len(found) != 1:
-        raise _WrongSignatureError(f"{name} has to be there exactly once")
+        raise WrongSignatureError(f"{name} has to be there exactly once")
     return found[0]
 
 
-def _octets(element: etree._Element) -> bytes:
-    """Read base64, in lines or not."""
-    text = "".join(str(piece) for piece in element.itertext())
-    try:
-        return base64.b64decode("".join(text.split()).encode(), validate=True)
-    except (binascii.Error, ValueError):
-        raise _WrongSignatureError(f"{etree.QName(element).localname} is not base64") from None
-
-
-def _certificate(signature: etree._Element) -> bytes:
-    """Return the signer's certificate: the first one, where a chain is given."""
-    found = signature.findall(f"{{{DS}}}KeyInfo/{{{DS}}}X509Data/{{{DS}}}X509Certificate")
-    if not found:
-        raise _WrongSignatureError("X509Certificate is missing")
-    return _octets(found[0])
-
-
-def _key_bits(certificate: bytes, algorithm: str) -> int:
-    """Return the bits of the certificate's key if ``algorithm``, a signature method URI, may be made with it."""
-    stated = _named(algorithm, _SIGNATURE_BITS)
-    if stated is None:
-        raise _WrongSignatureError("the signature algorithm is unsupported")
-    key = _key_algorithm(certificate)
-    if key == _KEY_2001:
-        raise _WrongSignatureError("the key is unsupported: GOST R 34.10-2001 with GOST R 34.11-94")
-    bits = _KEY_BITS.get(key)
-    if bits is None:
-        raise _WrongSignatureError("the certificate has no GOST R 34.10-2012 key")
-    if stated not in (0, bits):
-        raise _WrongSignatureError("the certificate's key is not of the stated signature algorithm")
-    return bits
-
-
-def _key_algorithm(certificate: bytes) -> str:
-    """Return the OID of a DER certificate's public key."""
-    try:
-        info = x509.Certificate.load(certificate, strict=True)["tbs_certificate"]["subject_public_key_info"].dump()
-        # asn1crypto's own reading of a public key fails for GOST, so the identifier is read by itself.
-        return str(algos.AlgorithmIdentifier.load(core.Sequence.load(info)[0].dump())["algorithm"].dotted)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
-        raise _WrongSignatureError("X509Certificate is not readable") from None
-
-
-def _named(algorithm: str, names: dict[str, int]) -> int | None:
-    """Return the bits of an algorithm URI of either family; ``None`` when it is not one of ``names``."""
-    return next(
-        (names.get(algorithm.removeprefix(family)) for family in _FAMILIES if algorithm.startswith(family)), None
-    )
-
-
 def _check_digest(
-    reference: etree._Element, target: etree._Element, signature: etree._Element, key_bits: int, gost: Gost
+    reference: etree._Element, target: etree._Element, signature: etree._Element, gost: Gost, allowance: Allowance
 ) -> None:
-    stated = _named(_child(reference, "DigestMethod").get("Algorithm", ""), _DIGEST_BITS)
-    digest = _octets(_child(reference, "DigestValue"))
-    bits = stated or key_bits
-    if stated is None:
-        raise _WrongSignatureError("the digest algorithm is unsupported")
-    if len(digest) * 8 != bits:
-        raise _WrongSignatureError("the digest is not as long as its algorithm says")
-    if not hmac.compare_digest(gost.digest(bits, _transformed(reference, target, signature)), digest):
-        raise _WrongSignatureError(DIGEST_WRONG)
-
-
-def _transformed(reference: etree._Element, target: etree._Element, signature: etree._Element) -> bytes:
-    """Apply the listed transforms in their order; an element that is left is canonicalised by C14N 1.0."""
-    transforms = reference.findall(f"{{{DS}}}Transforms/{{{DS}}}Transform")
-    if len(transforms) > _MOST_TRANSFORMS:
-        raise _WrongSignatureError("too many transforms")
-    value: etree._Element | bytes = target
-    algorithms = [transform.get("Algorithm", "") for transform in transforms]
-    for position, (transform, algorithm) in enumerate(zip(transforms, algorithms, strict=True)):
-        if algorithm == EXC_C14N and algorithms[position + 1 : position + 2] == [SMEV_TRANSFORM]:
-            continue  # the SMEV transform of an element begins with it
-        if algorithm == SMEV_TRANSFORM:
-            value = smev_transform_octets(value) if isinstance(value, bytes) else smev_transform_element(value)
-            continue
-        element = parse(value) if isinstance(value, bytes) else value
-        if algorithm == _ENVELOPED:
-            if isinstance(value, bytes):
-                raise _WrongSignatureError("enveloped-signature has to come before other transforms")
-            value = _without(element, signature)
-        else:
-            value = _canonicalize(element, transform)
-    return value if isinstance(value, bytes) else _c14n(value, comments=False)
-
-
-def _canonicalize(element: etree._Element, method: etree._Element) -> bytes:
-    """Canonicalise by a CanonicalizationMethod or a Transform."""
-    algorithm = method.get("Algorithm", "")
-    if algorithm in (EXC_C14N, EXC_C14N + _COMMENTS):
-        listed = method.find(f"{{{EXC_C14N}}}InclusiveNamespaces")
-        inclusive = () if listed is None else listed.get("PrefixList", "").split()
-        return exc_c14n(element, comments=algorithm != EXC_C14N, inclusive=inclusive)
-    if algorithm in (_C14N, f"{_C14N}#{_COMMENTS}"):
-        return _c14n(element, comments=algorithm != _C14N)
-    raise _WrongSignatureError("a transform or canonicalisation is unsupported")
-
-
-def _c14n(element: etree._Element, *, comments: bool) -> bytes:
-    """Return canonical XML 1.0 of an element in its document: with the namespaces and xml: attributes in scope."""
-    inherited = {
-        name: value
-        for above in reversed(list(element.iterancestors(etree.Element)))
-        for name, value in above.attrib.items()
-        if str(name).startswith(_XML_NAMES)
-    }
-    try:
-        if inherited.keys() - element.attrib.keys():
-            element = _copy(element)
-            for name, value in inherited.items():
-                if name not in element.attrib:
-                    element.set(name, value)
-        return canonical_xml(element, exclusive=False, comments=comments)
-    except etree.C14NError:
-        raise _WrongSignatureError("canonical XML is not defined: a namespace URI is relative") from None
-
-
-def _copy(element: etree._Element) -> etree._Element:
-    """Return the element as the root of a document of its own, with the namespaces in scope."""
-    return parse(etree.tostring(element, encoding="utf-8", with_tail=False))
-
-
-def _without(element: etree._Element, signature: etree._Element) -> etree._Element:
-    """Return a copy of ``element`` without ``signature``; itself when the signature is not inside it."""
-    steps: list[int] = []
-    node = signature
-    while node is not element:
-        parent = node.getparent()
-        if parent is None:
-            return element
-        steps.append(parent.index(node))
-        node = parent
-    if not steps:
-        raise _WrongSignatureError("a signature cannot be taken out of itself")
-    copy = node = _copy(element)
-    for step in reversed(steps):
-        node = node[step]
-    holder, before, tail = node.getparent(), node.getprevious(), node.tail or ""
-    if holder is None:
-        raise _WrongSignatureError("a signature cannot be taken out of itself")
-    holder.remove(node)  # and its tail, which is the document's
-    if before is None:
-        holder.text = (holder.text or "") + tail
-    else:
-        before.tail = (before.tail or "") + tail
-    return copy
+    algorithm = _child(reference, "DigestMethod").get("Algorithm", "")
+    bits = digest_bits(algorithm)
+    if bits is None:
+        raise UnsupportedError(unsupported("the digest algorithm", algorithm))
+    digest = octets_of(_child(reference, "DigestValue"))
+    if len(digest) * 8 not in ((bits,) if bits else (256, 512)):
+        raise WrongSignatureError("the digest is not as long as its algorithm says")
+    if not is_digest(digest, referenced_octets(reference, target, signature, allowance), bits, gost):
+        raise WrongSignatureError(DIGEST_WRONG)
