@@ -21,12 +21,14 @@ from adapter.signing.batching import ClosedError, Line
 from adapter.signing.certificates import fingerprint
 from adapter.signing.gost import GostEngine, GostUnavailableError
 from adapter.signing.returned import ReturnedSignatures, wrong
+from adapter.signing.streebog import BITS, STREEBOG_256, STREEBOG_512
 from adapter.xml.signature import SignatureVerdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
+    from adapter.signing.streebog import DigestAlgorithm
     from adapter.xml.signature import Gost
 
 _Item = TypeVar("_Item")
@@ -35,16 +37,23 @@ _Read = TypeVar("_Read")
 _ToSign = tuple[Literal["smev3-xml", "cms"], str, bytes]
 #: Content, and the data of a detached PKCS#7.
 _ToVerify = tuple[bytes, "bytes | None"]
+#: Key, algorithm and digest of content; and a PKCS#7 with algorithm and digest.
+_DigestToSign = tuple[str, "DigestAlgorithm", bytes]
+_DigestToVerify = tuple[bytes, "DigestAlgorithm", bytes]
 _Verdicts = list[dict[str, Any]] | wire.Fault
 
 _SIGN: Final = "/v1/sign"
 _VERIFY: Final = "/v1/verify"
+_SIGN_DIGEST: Final = "/v1/sign-digest"
+_VERIFY_DIGEST: Final = "/v1/verify-digest"
 _CERTIFICATES: Final = "/v1/certificates"
+_PATHS: Final = (_SIGN, _VERIFY, _SIGN_DIGEST, _VERIFY_DIGEST, _CERTIFICATES)
 
 #: Content bytes of one request: base64 and JSON must fit the contract's 64 MiB.
 _MAX_REQUEST = 40 * 2**20
 #: Larger elements are transformed for the check in a thread: it would hold the loop for milliseconds.
 _INLINE_BYTES = 64 * 1024
+_ALGORITHMS: Final[dict[int, DigestAlgorithm]] = {256: STREEBOG_256, 512: STREEBOG_512}
 _BUSY = frozenset({408, 429})
 
 
@@ -53,6 +62,14 @@ class SignedXml:
     """A ds:Signature element as bytes, and the SHA-256 (hex) of the certificate that it carries."""
 
     signature: bytes
+    certificate_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class DetachedSignature:
+    """A detached DER PKCS#7, and the SHA-256 (hex) of the certificate that it carries."""
+
+    pkcs7: bytes
     certificate_sha256: str
 
 
@@ -87,7 +104,7 @@ class SigningClient:
 
         ``session`` stays the caller's. ``gost`` computes the digest check; by default the engine, if there is one.
         """
-        self._urls = {path: URL(url.rstrip("/") + path) for path in (_SIGN, _VERIFY, _CERTIFICATES)}
+        self._urls = {path: URL(url.rstrip("/") + path) for path in _PATHS}
         self._session = session
         self._tokens = dict(tokens)
         self._trust = wire.trust_list(trust)
@@ -95,11 +112,16 @@ class SigningClient:
         self._patience = 2 * timeout
         self._returned = ReturnedSignatures(gost or _engine())
         self._fingerprints: dict[str, str] = {}
+        self._algorithms: dict[str, DigestAlgorithm] = {}
         self._listings = 0
         self._listing = asyncio.Lock()
         self._signing: dict[str, Line[_ToSign, bytes | wire.Fault]] = {}
         self._verifying: Line[_ToVerify, _Verdicts] = Line(
             self._send_verify, max_items=wire.MAX_ITEMS, max_bytes=_MAX_REQUEST, patience=self._patience
+        )
+        self._signing_digests: dict[str, Line[_DigestToSign, bytes | wire.Fault]] = {}
+        self._verifying_digests: Line[_DigestToVerify, _Verdicts] = Line(
+            self._send_verify_digest, max_items=wire.MAX_ITEMS, max_bytes=_MAX_REQUEST, patience=self._patience
         )
 
     async def sign_xml(self, xml: bytes, *, key: str) -> SignedXml:
@@ -132,11 +154,55 @@ class SigningClient:
         """Return the verdict of the DER PKCS#7 ``cms`` over ``data``, one entry. Raises SignerError."""
         return await self._verify((cms, data), len(cms) + len(data))
 
+    async def sign_detached(self, digest: bytes, *, algorithm: DigestAlgorithm, key: str) -> DetachedSignature:
+        """Return a detached PKCS#7 by ``key`` over content of which only the ``digest`` is given.
+
+        ``algorithm`` is the one that the digest was made by, of the key's size (:meth:`digest_algorithm`). Before
+        returning, checks that it is over that very digest, right (where a GOST engine is at hand), and by the
+        certificate listed for ``key``. Raises SignerError.
+        """
+        if len(digest) * 8 != BITS[algorithm]:
+            raise SignerError(Code.SIGNATURE_REFUSED, "Хэш не того размера, что у его алгоритма", retryable=False)
+        token = self._token(key)
+        line = self._signing_digests.get(token)
+        if line is None:
+            line = self._signing_digests[token] = Line(
+                lambda items: self._send_sign_digest(token, items),
+                max_items=wire.MAX_ITEMS,
+                max_bytes=_MAX_REQUEST,
+                patience=self._patience,
+            )
+        try:
+            signed = _signature(await _through(line, (key, algorithm, digest), len(digest)))
+        except SignerError:
+            self._algorithms.pop(key, None)  # the key may have been renewed in another size
+            raise
+        certificate = self._returned.check_digest(digest, signed)
+        await self._must_be_listed(key, certificate)
+        return DetachedSignature(signed, certificate)
+
+    async def verify_detached(self, pkcs7: bytes, digest: bytes, algorithm: DigestAlgorithm) -> list[SignatureVerdict]:
+        """Return the verdict of ``pkcs7`` over content that has ``digest``, one entry. Raises SignerError.
+
+        A digest that is not of its algorithm's size is refused by the service.
+        """
+        return _verdicts(await _through(self._verifying_digests, (pkcs7, algorithm, digest), len(pkcs7)))
+
+    async def digest_algorithm(self, key: str) -> DigestAlgorithm:
+        """Return the digest that ``key`` signs: of its own size. Raises SignerError, final for a key of no service."""
+        if key not in self._algorithms:
+            await self.certificates()
+        try:
+            return self._algorithms[key]
+        except KeyError:
+            raise SignerError(Code.SIGNATURE_REFUSED, f"В сервисе подписи нет ключа {key}", retryable=False) from None
+
     async def certificates(self) -> list[KeyInfo]:
         """Return the keys of the service. Raises SignerError."""
         body = await self._call("GET", _CERTIFICATES, self._any_token(), None)
         answer = _read(wire.CertificatesAnswer.model_validate_json, body)
         self._fingerprints = {entry.name: fingerprint(entry.certificate) for entry in answer.keys}
+        self._algorithms = {entry.name: _ALGORITHMS[entry.bits] for entry in answer.keys}
         self._listings += 1
         return [
             KeyInfo(entry.name, entry.algorithm, entry.certificate, entry.not_after, entry.allowed)
@@ -145,13 +211,12 @@ class SigningClient:
 
     async def close(self) -> None:
         """End running requests; whoever still waits gets a retryable SignerError. The session stays open."""
-        await asyncio.gather(self._verifying.close(), *(line.close() for line in self._signing.values()))
+        closing = [line.close() for line in self._signing.values()]
+        closing += [line.close() for line in self._signing_digests.values()]
+        await asyncio.gather(self._verifying.close(), self._verifying_digests.close(), *closing)
 
     async def _sign(self, kind: Literal["smev3-xml", "cms"], key: str, content: bytes) -> bytes:
-        # Without any token the login is by the session's client certificate.
-        token = self._tokens.get(key, "")
-        if not token and self._tokens:
-            raise SignerError(Code.SIGNATURE_REFUSED, f"Для ключа {key} не задан токен", retryable=False)
+        token = self._token(key)
         line = self._signing.get(token)
         if line is None:
             line = self._signing[token] = Line(
@@ -160,18 +225,17 @@ class SigningClient:
                 max_bytes=_MAX_REQUEST,
                 patience=self._patience,
             )
-        signature = await _through(line, (kind, key, content), len(content))
-        if isinstance(signature, wire.Fault):
-            raise _refused(signature)
-        if not signature:
-            raise _unavailable("ответ не по контракту")
-        return signature
+        return _signature(await _through(line, (kind, key, content), len(content)))
+
+    def _token(self, key: str) -> str:
+        """Return the key's token; empty where the login is by the session's client certificate."""
+        token = self._tokens.get(key, "")
+        if not token and self._tokens:
+            raise SignerError(Code.SIGNATURE_REFUSED, f"Для ключа {key} не задан токен", retryable=False)
+        return token
 
     async def _verify(self, item: _ToVerify, size: int) -> list[SignatureVerdict]:
-        verdicts = await _through(self._verifying, item, size)
-        if isinstance(verdicts, wire.Fault):
-            raise _refused(verdicts)
-        return [SignatureVerdict(**verdict) for verdict in verdicts]
+        return _verdicts(await _through(self._verifying, item, size))
 
     async def _send_sign(self, token: str, items: Sequence[_ToSign]) -> Sequence[bytes | wire.Fault]:
         answer = await self._call("POST", _SIGN, token, wire.sign_request(items))
@@ -179,6 +243,15 @@ class SigningClient:
 
     async def _send_verify(self, items: Sequence[_ToVerify]) -> Sequence[_Verdicts]:
         answer = await self._call("POST", _VERIFY, self._any_token(), wire.verify_request(items, self._trust))
+        return _one_each(_read(wire.read_verdicts, answer), items)
+
+    async def _send_sign_digest(self, token: str, items: Sequence[_DigestToSign]) -> Sequence[bytes | wire.Fault]:
+        answer = await self._call("POST", _SIGN_DIGEST, token, wire.sign_digest_request(items))
+        return _one_each(_read(wire.read_signatures, answer), items)
+
+    async def _send_verify_digest(self, items: Sequence[_DigestToVerify]) -> Sequence[_Verdicts]:
+        request = wire.verify_digest_request(items, self._trust)
+        answer = await self._call("POST", _VERIFY_DIGEST, self._any_token(), request)
         return _one_each(_read(wire.read_verdicts, answer), items)
 
     async def _call(self, method: str, path: str, token: str, body: bytes | None) -> bytes:
@@ -224,6 +297,22 @@ def _engine() -> Gost | None:
         return GostEngine.open()
     except GostUnavailableError:  # the check it serves is an extra one: production may run without the engine
         return None
+
+
+def _signature(signed: bytes | wire.Fault) -> bytes:
+    """Return the signature of an answer. Raises SignerError when it is a refusal, or nothing."""
+    if isinstance(signed, wire.Fault):
+        raise _refused(signed)
+    if not signed:
+        raise _unavailable("ответ не по контракту")
+    return signed
+
+
+def _verdicts(found: _Verdicts) -> list[SignatureVerdict]:
+    """Return the verdicts of an answer. Raises SignerError when it is a refusal."""
+    if isinstance(found, wire.Fault):
+        raise _refused(found)
+    return [SignatureVerdict(**verdict) for verdict in found]
 
 
 async def _through(line: Line[_Item, _Result], item: _Item, size: int) -> _Result:

@@ -15,6 +15,8 @@ from asn1crypto import algos, cms, core, x509
 from adapter.signing.certificates import read_certificate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from adapter.signing.gost import GostKey
 
 _DIGESTS = {256: "1.2.643.7.1.1.2.2", 512: "1.2.643.7.1.1.2.3"}
@@ -66,13 +68,38 @@ def sign(  # noqa: PLR0913  — who, with what, over what, and the two choices P
     engine: _Signer, key: GostKey, certificate: bytes, data: bytes, *, detached: bool, signed_at: datetime | None
 ) -> bytes:
     """Return the DER ContentInfo. Raises CertificateError."""
+    digest = engine.digest(key.bits, data)
+    return _signed(engine, key, certificate, digest, enclosed=None if detached else data, signed_at=signed_at)
+
+
+def sign_digest(
+    engine: _Signer, key: GostKey, certificate: bytes, digest: bytes, *, signed_at: datetime | None = None
+) -> bytes:
+    """Return the DER ContentInfo over content whose GOST R 34.11-2012 ``digest`` has the key's size.
+
+    Raises CertificateError, and CmsError for a digest of another size.
+    """
+    if len(digest) * 8 != key.bits:
+        raise CmsError("the digest is not of the key's size")
+    return _signed(engine, key, certificate, digest, enclosed=None, signed_at=signed_at)
+
+
+def _signed(  # noqa: PLR0913  — who, with what, over what, and the two choices PKCS#7 leaves
+    engine: _Signer,
+    key: GostKey,
+    certificate: bytes,
+    digest: bytes,
+    *,
+    enclosed: bytes | None,
+    signed_at: datetime | None,
+) -> bytes:
     facts = read_certificate(certificate)
     algorithm = algos.DigestAlgorithm({"algorithm": _DIGESTS[key.bits]})
     attributes = cms.CMSAttributes(
         [
             _attribute("content_type", cms.ContentType("data")),
             _attribute("signing_time", cms.Time({"utc_time": _whole_second(signed_at)})),
-            _attribute("message_digest", core.OctetString(engine.digest(key.bits, data))),
+            _attribute("message_digest", core.OctetString(digest)),
         ]
     )
     signer = cms.SignerInfo(
@@ -87,7 +114,7 @@ def sign(  # noqa: PLR0913  — who, with what, over what, and the two choices P
             "signature": engine.sign(key, attributes.dump()),
         }
     )
-    content = {"content_type": "data"} if detached else {"content_type": "data", "content": data}
+    content = {"content_type": "data"} if enclosed is None else {"content_type": "data", "content": enclosed}
     signed = cms.SignedData(
         {
             "version": "v1",
@@ -103,6 +130,35 @@ def sign(  # noqa: PLR0913  — who, with what, over what, and the two choices P
 
 def verify(engine: _Verifier, signature: bytes, data: bytes) -> CmsVerdict:
     """Judge ``signature`` (DER) over ``data``; embedded content, if any, must be ``data`` itself."""
+
+    def is_of(bits: int, signed: bytes, enclosed: bytes | None) -> None:
+        if enclosed is not None and enclosed != data:
+            raise CmsError("the enclosed content is not the data given")
+        if signed != engine.digest(bits, data):
+            raise CmsError("the digest is of other data")
+
+    return _judged(engine, signature, is_of)
+
+
+def verify_digest(engine: _Verifier, signature: bytes, digest: bytes) -> CmsVerdict:
+    """Judge ``signature`` (DER) over content of which only the GOST R 34.11-2012 ``digest`` is given.
+
+    The signature has to be by a digest of that size; embedded content, if any, must have it.
+    """
+
+    def is_of(bits: int, signed: bytes, enclosed: bytes | None) -> None:
+        if len(digest) * 8 != bits:
+            raise CmsError("the signature is by a digest of another size")
+        if enclosed is not None and engine.digest(bits, enclosed) != digest:
+            raise CmsError("the enclosed content is not the data given")
+        if signed != digest:
+            raise CmsError("the digest is of other data")
+
+    return _judged(engine, signature, is_of)
+
+
+def _judged(engine: _Verifier, signature: bytes, is_of: Callable[[int, bytes, bytes | None], None]) -> CmsVerdict:
+    """Judge ``signature``; ``is_of`` is given digest size, signed digest and embedded content. It raises CmsError."""
     certificate, algorithm, signed_at = b"", "", None
     try:
         signed, signer = _open(signature)
@@ -110,7 +166,7 @@ def verify(engine: _Verifier, signature: bytes, data: bytes) -> CmsVerdict:
         algorithm = signer["signature_algorithm"]["algorithm"].dotted
         attributes = {attribute["type"].native: attribute["values"] for attribute in signer["signed_attrs"]}
         signed_at = _time_of(attributes)
-        _check(engine, signed, signer, attributes, data)
+        is_of(*_checked(signed, signer, attributes))
         right = engine.verify(certificate, signer["signed_attrs"].untag().dump(), signer["signature"].native)
     except CmsError as wrong:
         return CmsVerdict(False, str(wrong), certificate, algorithm, signed_at)  # noqa: FBT003  — the field is named math
@@ -155,14 +211,10 @@ def _certificate_of(signed: cms.SignedData, signer: cms.SignerInfo) -> bytes:
     raise CmsError("the signer's certificate is not enclosed")
 
 
-def _check(
-    engine: _Verifier,
-    signed: cms.SignedData,
-    signer: cms.SignerInfo,
-    attributes: dict[str, cms.SetOf],
-    data: bytes,
-) -> None:
-    """Check all but the signature value itself: algorithms, attributes, content and its digest."""
+def _checked(
+    signed: cms.SignedData, signer: cms.SignerInfo, attributes: dict[str, cms.SetOf]
+) -> tuple[int, bytes, bytes | None]:
+    """Check algorithms and attributes; return digest size, signed digest and enclosed content. Raises CmsError."""
     bits = _BITS.get(signer["digest_algorithm"]["algorithm"].dotted)
     if bits is None or _SIGNATURE_BITS.get(signer["signature_algorithm"]["algorithm"].dotted) != bits:
         raise CmsError("not a GOST R 34.10-2012 signature")
@@ -174,11 +226,7 @@ def _check(
     content = signed["encap_content_info"]
     if attributes["content_type"][0].native != content["content_type"].native:
         raise CmsError("the signed content type is another")
-    enclosed = content["content"].native
-    if enclosed is not None and enclosed != data:
-        raise CmsError("the enclosed content is not the data given")
-    if attributes["message_digest"][0].native != engine.digest(bits, data):
-        raise CmsError("the digest is of other data")
+    return bits, attributes["message_digest"][0].native, content["content"].native
 
 
 def _time_of(attributes: dict[str, cms.SetOf]) -> datetime | None:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
+from adapter.signing.streebog import DigestAlgorithm  # noqa: TC001  — pydantic reads the annotation at run time
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -57,6 +59,7 @@ class Refusal(Enum):
     METHOD_NOT_ALLOWED = ("METHOD_NOT_ALLOWED", 405)
     TOO_LARGE = ("TOO_LARGE", 413)
     NOT_XML = ("NOT_XML", 422)
+    WRONG_DIGEST = ("WRONG_DIGEST", 422)
     INTERNAL = ("INTERNAL", 500)
     OVERLOADED = ("OVERLOADED", 503)
 
@@ -109,6 +112,35 @@ class VerifyRequest(_Request):
     items: list[Annotated[VerifyXmlItem | VerifyCmsItem, Field(discriminator="kind")]] = Field(
         min_length=1, max_length=MAX_ITEMS
     )
+    trust: list[Base64] | None = Field(default=None, max_length=1000)
+
+
+class SignDigestItem(_Request):
+    """The ``digest`` of content that stays where it is, and the algorithm that it was made by."""
+
+    key: str = Field(min_length=1, max_length=64)
+    algorithm: DigestAlgorithm
+    digest: Base64
+
+
+class SignDigestRequest(_Request):
+    """Up to MAX_ITEMS digests to sign."""
+
+    items: list[SignDigestItem] = Field(min_length=1, max_length=MAX_ITEMS)
+
+
+class VerifyDigestItem(_Request):
+    """A PKCS#7 signature and the digest of the content that it should be over."""
+
+    content: Base64
+    algorithm: DigestAlgorithm
+    digest: Base64
+
+
+class VerifyDigestRequest(_Request):
+    """Up to MAX_ITEMS things to verify; ``trust`` as in VerifyRequest."""
+
+    items: list[VerifyDigestItem] = Field(min_length=1, max_length=MAX_ITEMS)
     trust: list[Base64] | None = Field(default=None, max_length=1000)
 
 
@@ -225,6 +257,23 @@ def verify_request(items: Sequence[tuple[bytes, bytes | None]], trust: orjson.Fr
     if trust is not None:
         request["trust"] = trust
     return orjson.dumps(request)
+
+
+def sign_digest_request(items: Sequence[tuple[str, DigestAlgorithm, bytes]]) -> bytes:
+    """Return a SignDigestRequest of (key, algorithm, digest)."""
+    entries = [{"key": key, "algorithm": algorithm, "digest": base64_of(digest)} for key, algorithm, digest in items]
+    return orjson.dumps({"items": entries})
+
+
+def verify_digest_request(
+    items: Sequence[tuple[bytes, DigestAlgorithm, bytes]], trust: orjson.Fragment | None
+) -> bytes:
+    """Return a VerifyDigestRequest of (PKCS#7, algorithm, digest); ``trust`` from :func:`trust_list`."""
+    entries = [
+        {"content": base64_of(content), "algorithm": algorithm, "digest": base64_of(digest)}
+        for content, algorithm, digest in items
+    ]
+    return orjson.dumps({"items": entries} if trust is None else {"items": entries, "trust": trust})
 
 
 def trust_list(anchors: Sequence[bytes]) -> orjson.Fragment | None:

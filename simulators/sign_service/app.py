@@ -19,8 +19,10 @@ from adapter.signing.wire import (
     KeyEntry,
     Refusal,
     SignAnswer,
+    SignDigestRequest,
     SignRequest,
     VerifyAnswer,
+    VerifyDigestRequest,
     VerifyRequest,
 )
 from simulators.sign_service.keyring import Keyring, ServedKey, load_keyring
@@ -61,6 +63,8 @@ def make_app(
     app = web.Application(client_max_size=MAX_BODY, middlewares=[_refusals_as_json])
     app.router.add_post("/v1/sign", door.sign)
     app.router.add_post("/v1/verify", door.verify)
+    app.router.add_post("/v1/sign-digest", door.sign_digests)
+    app.router.add_post("/v1/verify-digest", door.verify_digests)
     app.router.add_get("/v1/certificates", door.certificates)
     app.router.add_get("/healthz", door.health)
     return app
@@ -88,6 +92,21 @@ class _Door:
             call = await _read(request, VerifyRequest)
             size = sum(len(item.content) for item in call.items)
             items = await _do(lambda: self._workshop.verify(call.items, call.trust), size, len(call.items))
+        return _answer(VerifyAnswer(items=items))
+
+    async def sign_digests(self, request: web.Request) -> web.Response:
+        holder = self._holder(request)
+        with self._turn():
+            call = await _read(request, SignDigestRequest)
+            items = await _do(lambda: self._workshop.sign_digests(call.items, holder), 0, len(call.items))
+        return _answer(SignAnswer(items=items))
+
+    async def verify_digests(self, request: web.Request) -> web.Response:
+        self._holder(request)
+        with self._turn():
+            call = await _read(request, VerifyDigestRequest)
+            size = sum(len(item.content) for item in call.items)
+            items = await _do(lambda: self._workshop.verify_digests(call.items, call.trust), size, len(call.items))
         return _answer(VerifyAnswer(items=items))
 
     async def certificates(self, request: web.Request) -> web.Response:

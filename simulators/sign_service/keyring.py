@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 #: Roots in these namespaces belong to СМЭВ's own envelope; any other root is business content.
 ENVELOPE_NAMESPACES = "urn://x-artefacts-smev-gov-ru/services/message-exchange/"
 
+#: Content that is no XML: attachments by their bytes, and by their digest alone, which the service cannot look behind.
+_WORDS = frozenset({"cms", "cms-digest"})
 _ENVELOPE = (
     "smev3-xml:SenderProvidedRequestData",
     "smev3-xml:SenderProvidedResponseData",
@@ -28,9 +30,14 @@ _ENVELOPE = (
     "smev3-xml:AckTargetMessage",
     "smev3-xml:Timestamp",
     "cms",
+    "cms-digest",
 )
 #: What keys may sign when keys.json says nothing: the system its envelopes, the official business content.
-DEFAULT_ALLOWED: Mapping[str, Sequence[str]] = {"ov": _ENVELOPE, "ov512": _ENVELOPE, "sp": ("smev3-xml:*", "cms")}
+DEFAULT_ALLOWED: Mapping[str, Sequence[str]] = {
+    "ov": _ENVELOPE,
+    "ov512": _ENVELOPE,
+    "sp": ("smev3-xml:*", "cms", "cms-digest"),
+}
 
 
 class KeyringError(Exception):
@@ -39,9 +46,10 @@ class KeyringError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ServedKey:
-    """One key; ``allowed`` holds ``cms``, ``smev3-xml:NAME`` (a root NAME of СМЭВ's envelope) or ``smev3-xml:*``.
+    """One key; ``allowed`` holds ``cms``, ``cms-digest``, ``smev3-xml:NAME`` or ``smev3-xml:*``.
 
-    ``smev3-xml:*`` is any business root and never an envelope: an official's key signs no message of the system.
+    ``smev3-xml:NAME`` is a root NAME of СМЭВ's envelope; ``smev3-xml:*`` is any business root and never an envelope:
+    an official's key signs no message of the system.
     """
 
     name: str
@@ -98,8 +106,8 @@ def load_keyring(directory: Path, engine: GostEngine, trust: Sequence[Path] = ()
 def _served(directory: Path, engine: GostEngine, name: str, allowed: Sequence[str], token: object) -> ServedKey:
     if not isinstance(token, str) or len(token) < 16:
         raise KeyringError(f"tokens.json: {name} needs a token of at least 16 characters")
-    if not all(isinstance(what, str) and (what == "cms" or what.startswith("smev3-xml:")) for what in allowed):
-        raise KeyringError(f"keys.json: {name} lists something that is neither cms nor smev3-xml:NAME")
+    if not all(isinstance(what, str) and (what in _WORDS or what.startswith("smev3-xml:")) for what in allowed):
+        raise KeyringError(f"keys.json: {name} lists something that is neither cms, cms-digest nor smev3-xml:NAME")
     try:
         key = engine.load_key((directory / f"{name}.key.pem").read_bytes())
         certificate = pem.unarmor((directory / f"{name}.crt.pem").read_bytes())[2]

@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING
 
 from lxml import etree
 
+from adapter.signing import gost_cms
 from adapter.signing.certificates import CertificateError, period, read_certificate
+from adapter.signing.streebog import BITS
 from adapter.signing.wire import (
     MAX_CONTENT,
     Fault,
     Refusal,
+    SignDigestItem,
     SignedItem,
     SignItem,
     Verdict,
     VerifiedItem,
     VerifyCmsItem,
+    VerifyDigestItem,
     VerifyXmlItem,
 )
 from adapter.xml.parser import XmlError, parse
@@ -25,7 +29,7 @@ from adapter.xml.signature import sign_element, verify_message
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from adapter.signing.gost import GostEngine
+    from adapter.signing.gost import CmsVerdict, GostEngine
     from simulators.sign_service.keyring import Keyring, ServedKey
 
 
@@ -63,26 +67,52 @@ class Workshop:
 
         Raises RefusedError for an anchor that is no certificate: judging without it would be another judgement.
         """
+        anchors = self._anchors(trust)
+        return [self._verify_or_refuse(item, anchors) for item in items]
+
+    def _anchors(self, trust: Sequence[bytes] | None) -> Sequence[bytes]:
         anchors = self._keyring.anchors if trust is None else tuple(trust)
         try:
             for anchor in anchors:
                 read_certificate(anchor)
         except CertificateError:
             raise RefusedError(Refusal.MALFORMED_REQUEST, "an anchor in trust is no DER certificate") from None
+        return anchors
+
+    def sign_digests(self, items: Sequence[SignDigestItem], holder: ServedKey) -> list[SignedItem]:
+        """Sign every digest of the key ``holder``; others get an error of their own."""
+        return [self._sign_or_refuse(item, holder) for item in items]
+
+    def verify_digests(self, items: Sequence[VerifyDigestItem], trust: Sequence[bytes] | None) -> list[VerifiedItem]:
+        """Judge every item as :meth:`verify` does. Raises RefusedError for an anchor that is no certificate."""
+        anchors = self._anchors(trust)
         return [self._verify_or_refuse(item, anchors) for item in items]
 
-    def _sign_or_refuse(self, item: SignItem, holder: ServedKey) -> SignedItem:
+    def _sign_or_refuse(self, item: SignItem | SignDigestItem, holder: ServedKey) -> SignedItem:
         try:
             served = self._keyring.keys.get(item.key)
             if served is None:
                 raise RefusedError(Refusal.UNKNOWN_KEY, "no key of this name")  # noqa: TRY301  — one place answers
             if served is not holder:
                 raise RefusedError(Refusal.KEY_FORBIDDEN, "the token is not of this key")  # noqa: TRY301  — same
-            _bounded(item.content)
-            signature = self._xml(item, served) if item.kind == "smev3-xml" else self._cms(item, served)
+            signature = self._signature(item, served)
         except RefusedError as refused:
             return SignedItem(error=refused.fault())
         return SignedItem(signature=signature, certificate_sha256=served.fingerprint)
+
+    def _signature(self, item: SignItem | SignDigestItem, served: ServedKey) -> bytes:
+        if isinstance(item, SignDigestItem):
+            return self._digest(item, served)
+        _bounded(item.content)
+        return self._xml(item, served) if item.kind == "smev3-xml" else self._cms(item, served)
+
+    def _digest(self, item: SignDigestItem, served: ServedKey) -> bytes:
+        if "cms-digest" not in served.allowed:
+            raise RefusedError(Refusal.NOT_ALLOWED, "this key may not sign digests")
+        _of_its_size(item)
+        if BITS[item.algorithm] != served.key.bits:
+            raise RefusedError(Refusal.WRONG_DIGEST, "the digest is not of the key's size")
+        return gost_cms.sign_digest(self._engine, served.key, served.certificate, item.digest, signed_at=self._clock())
 
     def _xml(self, item: SignItem, served: ServedKey) -> bytes:
         try:
@@ -100,13 +130,20 @@ class Workshop:
             raise RefusedError(Refusal.NOT_ALLOWED, "this key may not sign attachments")
         return self._engine.sign_cms(served.key, served.certificate, item.content, signed_at=self._clock())
 
-    def _verify_or_refuse(self, item: VerifyXmlItem | VerifyCmsItem, anchors: Sequence[bytes]) -> VerifiedItem:
+    def _verify_or_refuse(
+        self, item: VerifyXmlItem | VerifyCmsItem | VerifyDigestItem, anchors: Sequence[bytes]
+    ) -> VerifiedItem:
         try:
             _bounded(item.content)
             if isinstance(item, VerifyXmlItem):
                 return VerifiedItem(verdicts=self._xml_verdicts(item.content, anchors))
-            _bounded(item.data)
-            return VerifiedItem(verdicts=[self._cms_verdict(item, anchors)])
+            if isinstance(item, VerifyDigestItem):
+                _of_its_size(item)
+                verdict = gost_cms.verify_digest(self._engine, item.content, item.digest)
+            else:
+                _bounded(item.data)
+                verdict = self._engine.verify_cms(item.content, item.data)
+            return VerifiedItem(verdicts=[self._cms_verdict(verdict, anchors)])
         except RefusedError as refused:
             return VerifiedItem(error=refused.fault())
 
@@ -129,8 +166,7 @@ class Workshop:
             for verdict in found
         ]
 
-    def _cms_verdict(self, item: VerifyCmsItem, anchors: Sequence[bytes]) -> Verdict:
-        verdict = self._engine.verify_cms(item.content, item.data)
+    def _cms_verdict(self, verdict: CmsVerdict, anchors: Sequence[bytes]) -> Verdict:
         return Verdict(
             reference="",
             element="",
@@ -158,3 +194,8 @@ class Workshop:
 def _bounded(content: bytes) -> None:
     if len(content) > MAX_CONTENT:
         raise RefusedError(Refusal.TOO_LARGE, f"an item holds at most {MAX_CONTENT} bytes")
+
+
+def _of_its_size(item: SignDigestItem | VerifyDigestItem) -> None:
+    if len(item.digest) * 8 != BITS[item.algorithm]:
+        raise RefusedError(Refusal.WRONG_DIGEST, "the digest is not of its algorithm's size")

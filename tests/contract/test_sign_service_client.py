@@ -129,7 +129,7 @@ async def test_a_document_without_signatures_has_no_verdicts(stand: _Stand) -> N
 async def test_keys_are_listed_with_what_they_may_sign(stand: _Stand, keys: Path) -> None:
     listed = {info.name: info for info in await stand.client.certificates()}
     assert set(listed) == {"ov", "sp", "ov512"}
-    assert listed["sp"].allowed == ["smev3-xml:*", "cms"]
+    assert listed["sp"].allowed == ["smev3-xml:*", "cms", "cms-digest"]
     assert "smev3-xml:SenderProvidedRequestData" in listed["ov"].allowed
     assert listed["ov"].certificate == _der(keys, "ov")
     assert listed["ov"].not_after.tzinfo is not None

@@ -10,6 +10,7 @@ import pytest
 from adapter.signing import wire
 from adapter.signing.certificates import certificates_of
 from adapter.signing.gost import GostEngine
+from adapter.signing.streebog import BITS
 from simulators.keys import make_keys
 from simulators.sign_service.app import make_app
 from tests.contract.sign_service_stand import BUSINESS, REQUEST, Contract, b64, serving, tokens_of, wrapped
@@ -98,6 +99,8 @@ def test_every_example_fits_its_schema(contract: Contract) -> None:
 
 def test_the_contract_and_the_code_name_the_same_refusals_and_bounds(contract: Contract) -> None:
     schemas = contract.document["components"]["schemas"]
+    assert set(schemas["DigestAlgorithm"]["enum"]) == set(BITS)
+    assert schemas["SignDigestRequest"]["properties"]["items"]["maxItems"] == wire.MAX_ITEMS
     table = schemas["Error"]["properties"]["code"]["description"]
     rows = {tuple(cell.strip() for cell in row.split("|")[1:3]) for row in table.splitlines()[2:]}
     assert rows == {(refusal.code, str(refusal.status)) for refusal in wire.Refusal}
