@@ -59,6 +59,21 @@ class Code(Enum):
     )
     ATTACHMENT_REFUSED = ("ADAPTER-ATTACHMENT-REFUSED", "Вложение не принято", Retry.FIX)
     ATTACHMENT_UNAVAILABLE = ("ADAPTER-ATTACHMENT-UNAVAILABLE", "Файл вложения сейчас недоступен", Retry.LATER)
+    ATTACHMENT_WRONG = (
+        "ADAPTER-ATTACHMENT-WRONG",
+        "Ответ получен, но его вложение не соответствует подписанному",
+        Retry.OPERATOR,
+    )
+    UNSUPPORTED_ALGORITHM = (
+        "ADAPTER-UNSUPPORTED-ALGORITHM",
+        "Подпись сделана алгоритмом, который адаптер не проверяет",
+        Retry.OPERATOR,
+    )
+    GATEWAY_SIGNATURE = (
+        "ADAPTER-GATEWAY-SIGNATURE",
+        "Подпись сообщения шлюза не подтверждена",
+        Retry.OPERATOR,
+    )
     REJECTED_BY_PROVIDER = ("ADAPTER-REJECTED", "Поставщик отклонил запрос", Retry.FIX)
     UNKNOWN_ACTION = ("ADAPTER-UNKNOWN-ACTION", "Действие не обслуживается этим адаптером", Retry.FIX)
     DEAD = ("ADAPTER-DEAD", "Команда остановлена до разбора оператором", Retry.OPERATOR)

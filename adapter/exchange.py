@@ -139,7 +139,8 @@ class Call:
     ``content`` is the operation's business content (for СМЭВ3: the business root element, UTF-8, no declaration).
     ``official`` wants the official's signature (ЭП-СП) over it. ``lane`` keeps order: calls of one lane go one by one,
     in the order in which their commands were journaled; an accepted call makes way for the next one. ``attachments``
-    are files that go with it, in the command's order.
+    are files that go with it, in the command's order. ``rehearsed`` says that the call is prepared to be shown and
+    never made: then nothing may leave while it is prepared, but what it takes to sign.
     """
 
     gateway: str
@@ -148,6 +149,7 @@ class Call:
     official: bool = False
     lane: str | None = None
     attachments: Sequence[Attachment] = ()
+    rehearsed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,7 +10,7 @@ import orjson
 import structlog
 
 from adapter.errors import AdapterError, Code, FieldFault, KnownError
-from adapter.exchange import Answer, AnswerKind
+from adapter.exchange import Answer, AnswerKind, StoredFile
 from adapter.faultpoints import reach
 from adapter.ids import new_id
 from adapter.journal.evidence import Evidence, EvidenceAs
@@ -94,6 +95,8 @@ def _record(answer: Answer) -> ProofRow:
     }
     if answer.fault is not None:
         meta["fault"] = answer.fault.to_wire()
+    if answer.attachments:
+        meta["attachments"] = [_file_facts(file) for file in answer.attachments]
     kind = "answer" if answer.kind in _FINAL else "status"
     return ProofRow(new_id(), kind, answer.key, answer.raw, answer.content, orjson.dumps(meta))
 
@@ -114,7 +117,27 @@ def read_answer(rows: Sequence[asyncpg.Record], exchange: Exchange) -> Answer:
         content=bytes(row["content"] or b""),
         fault=_read_fault(fault) if fault else None,
         verdicts=meta["verdicts"],
+        attachments=tuple(_read_file(facts) for facts in meta.get("attachments", ())),
     )
+
+
+def _file_facts(file: StoredFile) -> dict[str, Any]:
+    """Return what is journaled of a file: by digest, size and name, and of a small one its content."""
+    facts: dict[str, Any] = {
+        "name": file.name,
+        "mime_type": file.mime_type,
+        "size": file.size,
+        "sha256": file.sha256,
+        "path": file.path,
+    }
+    if file.content is not None:
+        facts["content_base64"] = base64.b64encode(file.content).decode()
+    return facts
+
+
+def _read_file(facts: dict[str, Any]) -> StoredFile:
+    content = facts.pop("content_base64", None)
+    return StoredFile(**facts, content=None if content is None else base64.b64decode(content))
 
 
 def _read_fault(wire: dict[str, Any]) -> AdapterError:

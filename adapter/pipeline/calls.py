@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import orjson
 import structlog
 
-from adapter.errors import Code, KnownError, SignerError
+from adapter.errors import Code, FileError, KnownError, SignerError
 from adapter.exchange import Accepted, Answer, Prepared, Refused, Repeat, Reply, State, TryLater, Unanswered
 from adapter.faultpoints import reach
 from adapter.journal.operations import Submit, Wait
@@ -17,6 +18,7 @@ from adapter.journal.records import ProofRow
 from adapter.journal.writer import JournalUnavailableError
 from adapter.log import bind_message
 from adapter.pipeline.lanes import Lanes
+from adapter.xml.multipart import soap_message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +38,8 @@ log = structlog.get_logger(__name__)
 
 #: Shortest pause in seconds of an exchange that a breaker has put off.
 _SOON: Final = 0.5
+#: Pause in seconds after a file could not be moved: the gateway has tried more than once, and moves all of it again.
+_FILES: Final = 10.0
 
 
 class Caller:
@@ -65,7 +69,7 @@ class Caller:
         if bulkhead.calls.refuses and not envelope.dry_run:
             await _put_off(runner, exchange, bulkhead.calls)
             return
-        prepared = await self._prepare(runner, exchange, gateway, bulkhead, call)
+        prepared = await self._prepare(runner, exchange, gateway, bulkhead, replace(call, rehearsed=envelope.dry_run))
         if prepared is None:
             return
         if envelope.dry_run:
@@ -76,15 +80,21 @@ class Caller:
     async def _prepare(
         self, runner: Runner, exchange: Exchange, gateway: Gateway, bulkhead: Bulkhead, call: Call
     ) -> Prepared | None:
-        """Have the request built and signed; ``None`` when signing is away and the exchange was put off."""
+        """Have the request built and signed; ``None`` when signing or a file is away and the exchange was put off."""
         breaker = bulkhead.signing
         if not breaker.admit():
             await _put_off(runner, exchange, breaker)
             return None
         probe = not breaker.closed
         bulkhead.preparing += 1
+        failure: AdapterError
+        after = None
         try:
             prepared = await gateway.prepare(call)
+        except FileError as error:
+            if not error.retryable:
+                raise
+            failure, after = error, _FILES
         except SignerError as error:
             if not error.retryable:
                 breaker.succeeded()
@@ -98,7 +108,7 @@ class Caller:
             bulkhead.preparing -= 1
             if probe:
                 breaker.release()
-        await runner.retry(exchange, failure, proof=_retry_proof(exchange, failure, sent=False))
+        await runner.retry(exchange, failure, after=after, proof=_retry_proof(exchange, failure, sent=False))
         return None
 
     async def repeat(self, runner: Runner, exchange: Exchange, envelope: Envelope) -> None:
@@ -293,7 +303,9 @@ def _report(breaker: Breaker, result: Sent | None, *, probe: bool) -> None:
 
 
 def _request_proof(exchange_id: UUID, prepared: Prepared) -> ProofRow:
-    meta = {"operation": prepared.operation, "signed_by": list(prepared.signed_by)}
+    meta: dict[str, object] = {"operation": prepared.operation, "signed_by": list(prepared.signed_by)}
+    if prepared.files:
+        meta["files"] = [{"name": file.name, "size": file.size, "sha256": file.sha256} for file in prepared.files]
     return ProofRow(exchange_id, "request", prepared.gateway_id, prepared.body, meta=orjson.dumps(meta))
 
 
@@ -307,9 +319,12 @@ def _cause(error: AdapterError) -> dict[str, str]:
 
 
 def _dry_run(prepared: Prepared) -> Reply:
-    """Return what would have been sent; bytes that are not UTF-8 go out as base64."""
+    """Return what would have been sent: of a package its envelope with everything in its place.
+
+    Bytes that are not UTF-8 go out as base64.
+    """
     try:
-        content = {"xml": prepared.body.decode()}
+        content = {"xml": soap_message(prepared.body).decode()}
     except UnicodeDecodeError:
         content = {"content_base64": base64.b64encode(prepared.body).decode()}
     return Reply({"result": {"dry_run": True, "message_id": prepared.gateway_id, **content}})

@@ -175,6 +175,15 @@ def _judged(engine: _Verifier, signature: bytes, is_of: Callable[[int, bytes, by
     return CmsVerdict(right, "" if right else "the signature value is wrong", certificate, algorithm, signed_at)
 
 
+def digest_bits(signature: bytes) -> int | None:
+    """Return the size of the digest that a PKCS#7 says it is over; ``None`` for another digest or no PKCS#7."""
+    try:
+        signer = cms.ContentInfo.load(signature)["content"]["signer_infos"][0]
+        return _BITS.get(signer["digest_algorithm"]["algorithm"].dotted)
+    except _MALFORMED:
+        return None
+
+
 def signer_certificate(signature: bytes) -> bytes:
     """Return the DER certificate that the one signer of a DER PKCS#7 names. Raises CmsError; verifies nothing."""
     try:

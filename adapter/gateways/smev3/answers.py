@@ -12,6 +12,7 @@ from lxml import etree
 from adapter.errors import AdapterError, Code
 from adapter.exchange import Answer, AnswerKind, Event
 from adapter.gateways.smev3.faults import SmevFault, error_of, smev_code
+from adapter.gateways.smev3.incoming import NOTHING, Collected
 from adapter.gateways.smev3.reading import UnreadableError, optional_text, read_async_fault
 from adapter.xml.parser import serialize
 
@@ -32,18 +33,27 @@ _REJECTING = "IsRejectedBy"
 _FAULT_LIMIT = 64 * 2**10
 
 
-def to_answer(
-    delivery: Delivery, raw: bytes, names: Names, *, verdicts: Sequence[Mapping[str, Any]], mine: bool
+def to_answer(  # noqa: PLR0913  — what is known of a delivery
+    delivery: Delivery,
+    raw: bytes,
+    names: Names,
+    *,
+    verdicts: Sequence[Mapping[str, Any]],
+    mine: bool,
+    collected: Collected = NOTHING,
 ) -> Answer:
     """Return the Answer that ``delivery`` is. Its ``raw`` are the bytes of the SOAP envelope that was signed.
 
     A signed message that follows no choice of the schema becomes an ANSWER without content: it is kept, confirmed and
-    parked with its raw bytes, because its redelivery would read the same and its loss would be ours.
+    parked with its raw bytes, because its redelivery would read the same and its loss would be ours. A business answer
+    whose attachments are not what was signed is a REJECTION for its command; its content is kept beside the reason.
     """
     try:
         kind, content, fault, event, reference = _read(delivery, names)
     except UnreadableError:
         kind, content, fault, event, reference = AnswerKind.ANSWER, b"", None, None, delivery.original_id
+    if collected.fault is not None and kind is AnswerKind.ANSWER:
+        kind, fault = AnswerKind.REJECTION, collected.fault
     return Answer(
         source=SOURCE,
         key=delivery.message_id,
@@ -55,6 +65,7 @@ def to_answer(
         event=event,
         verdicts=verdicts,
         mine=mine,
+        attachments=tuple(collected.files),
     )
 
 

@@ -12,17 +12,19 @@ from adapter.exchange import Accepted, Prepared, Refused, Repeat, Sent, TryLater
 from adapter.gateways.smev3.faults import Outcome, error_of, rule_of
 from adapter.gateways.smev3.message_id import MessageIdMint, minted_at
 from adapter.gateways.smev3.messages import Names, envelope, request_data
+from adapter.gateways.smev3.mtom import pack
 from adapter.gateways.smev3.options import Clock, Observe, Smev3Options, observe_nothing, utc_now
+from adapter.gateways.smev3.outgoing import Laid, Outgoing
 from adapter.gateways.smev3.reading import UnreadableError, read_acceptance
 from adapter.gateways.smev3.responses import PrimaryContent, Word, response_data
 from adapter.gateways.smev3.transport import SoapReply, SoapTransport, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import aiohttp
 
-    from adapter.exchange import Call
+    from adapter.exchange import Attachment, Call
     from adapter.signing.client import SigningClient
 
 SEND_REQUEST = "SendRequest"
@@ -56,25 +58,33 @@ class Smev3Gateway:
         *,
         session: aiohttp.ClientSession,
         signer: SigningClient,
+        outgoing: Outgoing | None = None,
         clock: Clock = utc_now,
         observe: Observe = observe_nothing,
         on_accepted: Callable[[], None] | None = None,
     ) -> None:
-        """``on_accepted`` is called when a request was taken: an answer will come, ``Smev3Source.nudge`` suits."""
+        """``outgoing`` moves attachments; without it a call that has some is refused.
+
+        ``on_accepted`` is called when a request was taken: an answer will come, ``Smev3Source.nudge`` suits.
+        """
         self._options = options
         self._names = Names.of(options.version)
         self._signer = signer
+        self._outgoing = outgoing
         self._mint = MessageIdMint(clock)
         self._transport = SoapTransport(options.endpoint, session=session, timeout=options.timeout, observe=observe)
         self._on_accepted = on_accepted
 
     async def prepare(self, call: Call) -> Prepared:
-        """Mint the MessageID, sign, and return the envelope that will be sent as it is.
+        """Mint the MessageID, sign, and return the body that will be sent as it is.
 
-        Raises SignerError, or KnownError when this gateway cannot carry the call.
+        Attachments are moved and signed first, so that the id is not older than it has to be. Raises SignerError,
+        FileError for an attachment, or another KnownError when this gateway cannot carry the call.
         """
         if call.operation != SEND_REQUEST:
             raise KnownError(Code.INTERNAL, details={"operation": call.operation})
+        _check_content(call.content)
+        laid = await self._laid(call.attachments, official=call.official, rehearse=call.rehearsed)
         personal, signed_by = await self._official(call.content, wanted=call.official)
         message_id = self._mint.mint()
         data = request_data(
@@ -84,44 +94,63 @@ class Smev3Gateway:
             node_id=self._options.node_id,
             end_of_life=None if self._options.life is None else minted_at(message_id) + self._options.life,
             personal_signature=personal,
+            attachments=laid.headers,
             business_process=self._options.business_process,
             test_message=self._options.test_message,
         )
-        return await self._prepared(SEND_REQUEST, message_id, data, signed_by)
+        return await self._prepared(SEND_REQUEST, message_id, data, signed_by, laid)
 
     async def prepare_response(self, reply_to: str, word: Word) -> Prepared:
         """Mint the MessageID, sign, and return the envelope of a provider's ``word`` to the request from ``reply_to``.
 
-        A request may get any number of RequestStatus before its last word. Raises SignerError, or KnownError when the
-        schema of this version does not allow the word.
+        A request may get any number of RequestStatus before its last word. Raises SignerError, FileError for an
+        attachment, or another KnownError when the schema of this version does not allow the word.
         """
-        personal = b""
+        personal, laid = b"", Laid()
         signed_by: tuple[str, ...] = ()
         if isinstance(word, PrimaryContent):
+            _check_content(word.content)
+            laid = await self._laid(word.attachments, official=word.official, rehearse=False)
             personal, signed_by = await self._official(word.content, wanted=word.official)
         message_id = self._mint.mint()
         data = response_data(
-            self._names, message_id=message_id, reply_to=reply_to, word=word, personal_signature=personal
+            self._names,
+            message_id=message_id,
+            reply_to=reply_to,
+            word=word,
+            personal_signature=personal,
+            attachments=laid.headers,
         )
-        return await self._prepared(SEND_RESPONSE, message_id, data, signed_by)
+        return await self._prepared(SEND_RESPONSE, message_id, data, signed_by, laid)
+
+    async def _laid(self, attachments: Sequence[Attachment], *, official: bool, rehearse: bool) -> Laid:
+        """Return attachments as they go into a message, moved and signed."""
+        if not attachments:
+            return Laid()
+        if self._outgoing is None:
+            raise KnownError(Code.INTERNAL, details={"rule": "attachments are not configured"})
+        return await self._outgoing.lay(attachments, self._names, official=official, rehearse=rehearse)
 
     async def _official(self, content: bytes, *, wanted: bool) -> tuple[bytes, tuple[str, ...]]:
-        """Check a business root and return the official's signature over it and its certificate, where wanted."""
-        _check_content(content)
+        """Return the official's signature over a business root and its certificate, where wanted."""
         if not wanted:
             return b"", ()
         official = await self._signer.sign_xml(content, key=self._options.official_key)
         return official.signature, (official.certificate_sha256,)
 
-    async def _prepared(self, operation: str, message_id: str, data: bytes, signed_by: tuple[str, ...]) -> Prepared:
-        """Sign ``data`` as the information system and lay it into its envelope."""
+    async def _prepared(
+        self, operation: str, message_id: str, data: bytes, signed_by: tuple[str, ...], laid: Laid
+    ) -> Prepared:
+        """Sign ``data`` as the information system, lay it into its envelope and this beside what came along."""
         system = await self._signer.sign_xml(data, key=self._options.system_key)
+        soap = envelope(self._names, operation, signed=data, signature=system.signature, beside=laid.contents)
         return Prepared(
             operation=operation,
             gateway_id=message_id,
-            body=envelope(self._names, operation, signed=data, signature=system.signature),
+            body=pack(soap, laid.parts),
             minted_at=minted_at(message_id),
-            signed_by=(*signed_by, system.certificate_sha256),
+            signed_by=tuple(dict.fromkeys((*laid.signed_by, *signed_by, system.certificate_sha256))),
+            files=tuple(laid.files),
         )
 
     async def send(self, prepared: Prepared, *, earlier_attempts: int) -> Sent:

@@ -22,8 +22,8 @@ CALLER_ID = "SIGNED_BY_CALLER"
 # The Header is empty and yet obligatory: PoorSOAPEnvelopeFormat means "no soap:Header" (faults schema).
 _ENVELOPE = (
     b'<S:Envelope xmlns:S="http://schemas.xmlsoap.org/soap/envelope/"><S:Header/><S:Body>'
-    b'<t:%(operation)b xmlns:t="%(types)b">%(ahead)b%(signed)b<t:CallerInformationSystemSignature>%(signature)b'
-    b"</t:CallerInformationSystemSignature></t:%(operation)b></S:Body></S:Envelope>"
+    b'<t:%(operation)b xmlns:t="%(types)b">%(ahead)b%(signed)b%(beside)b<t:CallerInformationSystemSignature>'
+    b"%(signature)b</t:CallerInformationSystemSignature></t:%(operation)b></S:Body></S:Envelope>"
 )
 
 
@@ -72,13 +72,15 @@ def request_data(  # noqa: PLR0913  — one argument per element of the schema
     node_id: str | None = None,
     end_of_life: datetime | None = None,
     personal_signature: bytes = b"",
+    attachments: bytes = b"",
     business_process: bytes = b"",
     test_message: bool = False,
 ) -> bytes:
     """Return SenderProvidedRequestData as a standalone element, ready to be signed.
 
-    ``content`` is the business root, ``personal_signature`` its ds:Signature or empty. ``reference_id`` is the message
-    this one belongs to, ``business_process`` the elements of BusinessProcessMetadata. The order is the schema's.
+    ``content`` is the business root, ``personal_signature`` its ds:Signature or empty, ``attachments`` both lists of
+    their headers. ``reference_id`` is the message this one belongs to, ``business_process`` the elements of
+    BusinessProcessMetadata. The order is the schema's.
     """
     parts = [
         b'<t:SenderProvidedRequestData xmlns:t="%b" xmlns:b="%b" Id="%b"><t:MessageID>%b</t:MessageID>'
@@ -95,6 +97,7 @@ def request_data(  # noqa: PLR0913  — one argument per element of the schema
     parts += (b"<b:MessagePrimaryContent>", content, b"</b:MessagePrimaryContent>")
     if personal_signature:
         parts += (b"<t:PersonalSignature>", personal_signature, b"</t:PersonalSignature>")
+    parts.append(attachments)
     if business_process:
         parts += (b"<t:BusinessProcessMetadata>", business_process, b"</t:BusinessProcessMetadata>")
     if test_message:
@@ -154,16 +157,20 @@ def ack_target(names: Names, *, message_id: str, accepted: bool) -> bytes:
     )
 
 
-def envelope(names: Names, operation: str, *, signed: bytes, signature: bytes, ahead: bytes = b"") -> bytes:
+def envelope(  # noqa: PLR0913  — one argument per place in the envelope
+    names: Names, operation: str, *, signed: bytes, signature: bytes, ahead: bytes = b"", beside: bytes = b""
+) -> bytes:
     """Return the SOAP envelope of ``operation`` (``SendRequest``, ``GetResponse``, ``Ack``) around a signed element.
 
-    ``signature`` is the ds:Signature over ``signed``; both are laid in unchanged, and so is ``ahead`` before them.
+    ``signature`` is the ds:Signature over ``signed``; both are laid in unchanged, and so are ``ahead`` before them and
+    ``beside`` (what no signature covers) between them.
     """
     return _ENVELOPE % {
         b"operation": operation.encode() + b"Request",
         b"types": names.types.encode(),
         b"ahead": ahead,
         b"signed": signed,
+        b"beside": beside,
         b"signature": signature,
     }
 

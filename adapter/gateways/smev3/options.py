@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 from adapter.errors import ConfigurationError
 from adapter.xml.fragment import is_of_elements
@@ -43,7 +44,8 @@ class Smev3Options:
     NamespaceURI and RootElementLocalName of a request or an answer; without it all. ``life`` is how long a request
     lives from its MessageID on (EOL); without it for ever. ``business_process`` are elements that go into every
     request's BusinessProcessMetadata, each with its own namespace declared. ``test_message`` marks every request as a
-    test, on which the provider must not change data. ``require_trust`` refuses messages whose certificate was not
+    test, on which the provider must not change data. ``ftp_host`` and ``ftp_port`` are the file storage for large
+    attachments, by default on the endpoint's host. ``require_trust`` refuses messages whose certificate was not
     checked against trust anchors; switch it off only where no anchors exist.
 
     Raises ConfigurationError for what the schema does not allow.
@@ -62,6 +64,8 @@ class Smev3Options:
     business_process: bytes = b""
     test_message: bool = False
     require_trust: bool = True
+    ftp_host: str | None = None
+    ftp_port: int = 21
 
     def __post_init__(self) -> None:
         """Refuse what no message could be built from."""
@@ -80,3 +84,8 @@ class Smev3Options:
             faults["business_process"] = "must be XML elements, each in a namespace that it declares"
         if faults:
             raise ConfigurationError(faults)
+
+    @property
+    def storage(self) -> tuple[str, int]:
+        """Host and port of the file storage."""
+        return self.ftp_host or urlsplit(self.endpoint).hostname or "", self.ftp_port

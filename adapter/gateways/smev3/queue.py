@@ -15,11 +15,14 @@ import structlog
 from adapter.errors import SignerError
 from adapter.gateways.smev3.calls import SignedCalls
 from adapter.gateways.smev3.faults import Outcome, error_of, rule_of
+from adapter.gateways.smev3.fetching import Fetching
+from adapter.gateways.smev3.incoming import NOTHING, Collected, Incoming, read_attached
 from adapter.gateways.smev3.messages import Names, ack_target, message_type_selector
 from adapter.gateways.smev3.options import Clock, Observe, Smev3Options, observe_nothing, utc_now
 from adapter.gateways.smev3.pace import Pace
+from adapter.gateways.smev3.places import place_of
 from adapter.gateways.smev3.reading import SignedPart, UnreadableError
-from adapter.gateways.smev3.transport import TransportError
+from adapter.gateways.smev3.transport import SoapReply, TransportError
 from adapter.gateways.smev3.trust import Belief, judge
 from adapter.xml.signature import SignatureVerdict
 
@@ -51,12 +54,17 @@ class Message(Protocol):
         """What an Ack names."""
         ...
 
+    @property
+    def data(self) -> _Element | None:
+        """What its sender provided."""
+        ...
+
 
 M = TypeVar("M", bound=Message)
 
-#: Makes a believed message durable, from what was read, its exact bytes and the verdicts on its signatures; tells
-#: whether it may be confirmed.
-Take = Callable[[M, bytes, Sequence[SignatureVerdict]], Awaitable[bool]]
+#: Makes a believed message durable, from what was read, its exact bytes, the verdicts on its signatures and what came
+#: with it; tells whether it may be confirmed.
+Take = Callable[[M, bytes, Sequence[SignatureVerdict], Collected], Awaitable[bool]]
 
 
 class _Turn(Enum):
@@ -88,6 +96,7 @@ class MessageQueue(Generic[M]):
         *,
         session: aiohttp.ClientSession,
         signer: SigningClient,
+        incoming: Incoming | None = None,
         pollers: int = 1,
         on_pause: Callable[[str], None] | None = None,
         observe: Observe = observe_nothing,
@@ -95,7 +104,8 @@ class MessageQueue(Generic[M]):
     ) -> None:
         """``operation`` fetches one message and ``read`` reads it: ``None`` for an empty queue, or UnreadableError.
 
-        ``on_pause`` hears the reason (English, without values) when the queue pauses, once per pause and reason.
+        ``incoming`` fetches attachments; without it a message that has some is left with the gateway. ``on_pause``
+        hears the reason (English, without values) when the queue pauses, once per pause and reason.
         """
         self._options = options
         self._operation = operation
@@ -112,6 +122,8 @@ class MessageQueue(Generic[M]):
         self._poll_until = float("-inf")
         self._signing_poll = asyncio.Lock()
         self._nudged = asyncio.Event()
+        self._group: asyncio.TaskGroup | None = None
+        self._fetching = None if incoming is None else Fetching(incoming)
         self.paused: str | None = None
         """Why the queue pauses, ``None`` while it does not."""
 
@@ -127,6 +139,7 @@ class MessageQueue(Generic[M]):
     async def run(self, take: Take[M]) -> None:
         """Poll until cancelled."""
         async with asyncio.TaskGroup() as group:
+            self._group = group
             group.create_task(self._lead(take), name=f"smev3-{self._operation}-0")
             for number in range(1, self._pollers):
                 group.create_task(self._follow(take), name=f"smev3-{self._operation}-{number}")
@@ -208,12 +221,12 @@ class MessageQueue(Generic[M]):
         message = self._read(reply.payload, self._names)
         if message is None:
             return _Turn.EMPTY
-        return await self._verify_and_hand_over(take, message, reply.raw)
+        return await self._verify_and_hand_over(take, message, reply)
 
-    async def _verify_and_hand_over(self, take: Take[M], message: M, raw: bytes) -> _Turn:
+    async def _verify_and_hand_over(self, take: Take[M], message: M, reply: SoapReply) -> _Turn:
         """Believe the message or not, and do what follows from that."""
         try:
-            verdicts = await self._signer.verify_xml(raw)
+            verdicts = await self._signer.verify_xml(reply.raw)
         except SignerError as error:
             return self._pause(message, f"signatures cannot be verified: {error.code}")
         judgement = judge(verdicts, message.part, self._names, require_trust=self._options.require_trust)
@@ -224,15 +237,34 @@ class MessageQueue(Generic[M]):
             return await self._acknowledge(message, accepted=False)
         self.paused = None
         self._call_another()
-        if not await self._made_durable(take, message, raw, verdicts):
+        attached = read_attached(message.data, self._names)
+        if not attached:
+            return await self._finish(take, message, reply.raw, verdicts, NOTHING)
+        if self._fetching is None or self._group is None:
+            _log.error("smev3.attachments-not-configured", operation=self._operation, message_id=message.message_id)
+            return _Turn.FAILED
+
+        async def finish(collected: Collected) -> None:
+            await self._finish(take, message, reply.raw, verdicts, collected)
+
+        await self._fetching.begin(self._group, attached, reply.parts, message.message_id, finish)
+        return _Turn.TRAFFIC
+
+    async def _finish(
+        self, take: Take[M], message: M, raw: bytes, verdicts: Sequence[SignatureVerdict], collected: Collected
+    ) -> _Turn:
+        """Hand over and confirm."""
+        if not await self._made_durable(take, message, raw, verdicts, collected):
             return _Turn.FAILED
         return await self._acknowledge(message, accepted=True)
 
-    async def _made_durable(self, take: Take[M], message: M, raw: bytes, verdicts: Sequence[SignatureVerdict]) -> bool:
+    async def _made_durable(
+        self, take: Take[M], message: M, raw: bytes, verdicts: Sequence[SignatureVerdict], collected: Collected
+    ) -> bool:
         """Hand ``message`` over; false means: do not confirm it."""
         try:
             async with asyncio.timeout(self._options.timeout):
-                durable = await take(message, raw, verdicts)
+                durable = await take(message, raw, (*verdicts, *collected.verdicts), collected)
         except Exception as error:  # noqa: BLE001  — whatever kept it from being durable, the gateway keeps it for us
             _log.error(
                 "smev3.message-not-durable",
@@ -288,11 +320,3 @@ class MessageQueue(Generic[M]):
             if self._on_pause is not None:
                 self._on_pause(reason)
         return _Turn.PAUSED
-
-
-def place_of(error: BaseException) -> str:
-    """Return module and line where ``error`` was raised: its text may hold values, its place cannot."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "" if trace is None else f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}"

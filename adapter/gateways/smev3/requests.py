@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from lxml import etree
 
 from adapter.gateways.smev3.answers import SOURCE, business_root
+from adapter.gateways.smev3.incoming import NOTHING, Collected
 from adapter.gateways.smev3.messages import Names
 from adapter.gateways.smev3.options import Clock, Observe, Smev3Options, observe_nothing, utc_now
 from adapter.gateways.smev3.queue import MessageQueue
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     import aiohttp
     from lxml.etree import _Element
 
+    from adapter.errors import KnownError
+    from adapter.exchange import StoredFile
+    from adapter.gateways.smev3.incoming import Incoming
     from adapter.signing.client import SigningClient
     from adapter.xml.signature import SignatureVerdict
 
@@ -40,7 +44,9 @@ class ProvidedRequest:
     ``business_process`` are the elements of BusinessProcessMetadata. ``verdicts`` are those on every signature of the
     message, the sender's (``SenderInformationSystemSignature``) and the official's (``PersonalSignature``) among them:
     these decide nothing here. ``unreadable`` is the rule that the message breaks, an English sentence without values;
-    such a message is to be kept with its bytes, because its redelivery would read the same.
+    such a message is to be kept with its bytes, because its redelivery would read the same. ``attachments`` are the
+    files that came with it, fetched and checked; ``attachments_fault`` names those that are not what was signed and
+    are left out.
     """
 
     source: str
@@ -59,6 +65,8 @@ class ProvidedRequest:
     business_process: bytes = field(default=b"", repr=False)
     verdicts: Sequence[Mapping[str, Any]] = ()
     unreadable: str = ""
+    attachments: Sequence[StoredFile] = ()
+    attachments_fault: KnownError | None = None
 
 
 class RequestIntake(Protocol):
@@ -74,12 +82,16 @@ class RequestIntake(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """One message of the queue of requests: ``element`` is a Request, or in schema 1.1 a Cancel."""
+    """One message of the queue of requests: ``element`` is a Request, or in schema 1.1 a Cancel.
+
+    ``data`` is SenderProvidedRequestData, ``None`` when the message lacks it.
+    """
 
     part: SignedPart
     message_id: str
     element: _Element
     metadata: _Element
+    data: _Element | None
 
 
 def read_request(payload: _Element | None, names: Names) -> Fetched | None:
@@ -103,12 +115,27 @@ def read_request(payload: _Element | None, names: Names) -> Fetched | None:
         message_id=message_id_of(metadata, element if data is None else data, names),
         element=element,
         metadata=metadata,
+        data=data,
     )
 
 
-def to_request(fetched: Fetched, raw: bytes, names: Names, *, verdicts: Sequence[Mapping[str, Any]]) -> ProvidedRequest:
+def to_request(
+    fetched: Fetched,
+    raw: bytes,
+    names: Names,
+    *,
+    verdicts: Sequence[Mapping[str, Any]],
+    collected: Collected = NOTHING,
+) -> ProvidedRequest:
     """Return the request that ``fetched`` is; what breaks the protocol inside is told in ``unreadable``."""
-    bare = ProvidedRequest(SOURCE, fetched.message_id, raw, verdicts=verdicts)
+    bare = ProvidedRequest(
+        SOURCE,
+        fetched.message_id,
+        raw,
+        verdicts=verdicts,
+        attachments=tuple(collected.files),
+        attachments_fault=collected.fault,
+    )
     try:
         known = replace(
             bare,
@@ -117,14 +144,14 @@ def to_request(fetched: Fetched, raw: bytes, names: Names, *, verdicts: Sequence
         )
         if fetched.part.name == "Cancel":
             return replace(known, cancels=_cancelled(fetched.element, names))
-        return _with_data(known, fetched.element, names)
+        return _with_data(known, fetched, names)
     except UnreadableError as error:
         return replace(bare, unreadable=str(error))
 
 
-def _with_data(request: ProvidedRequest, element: _Element, names: Names) -> ProvidedRequest:
+def _with_data(request: ProvidedRequest, fetched: Fetched, names: Names) -> ProvidedRequest:
     """Return ``request`` with what its sender provided. Raises UnreadableError."""
-    data = element.find(names.type("SenderProvidedRequestData"))
+    element, data = fetched.element, fetched.data
     primary = None if data is None else data.find(names.base("MessagePrimaryContent"))
     if data is None or primary is None:
         raise UnreadableError("Request without MessagePrimaryContent")
@@ -187,6 +214,7 @@ class Smev3RequestSource:
         *,
         session: aiohttp.ClientSession,
         signer: SigningClient,
+        incoming: Incoming | None = None,
         selects: tuple[str, str] | None = None,
         pollers: int = 1,
         on_pause: Callable[[str], None] | None = None,
@@ -195,8 +223,8 @@ class Smev3RequestSource:
     ) -> None:
         """``selects`` fetches requests of one вид сведений alone, by NamespaceURI and RootElementLocalName.
 
-        A NodeID parts queues of answers and is left out here (facts, smev3.md, NodeID). ``on_pause`` hears the reason
-        when the source pauses.
+        A NodeID parts queues of answers and is left out here (facts, smev3.md, NodeID). ``incoming`` fetches the
+        requests' attachments. ``on_pause`` hears the reason when the source pauses.
         """
         self._names = Names.of(options.version)
         self._queue = MessageQueue(
@@ -205,6 +233,7 @@ class Smev3RequestSource:
             read_request,
             session=session,
             signer=signer,
+            incoming=incoming,
             pollers=pollers,
             on_pause=on_pause,
             observe=observe,
@@ -219,7 +248,10 @@ class Smev3RequestSource:
     async def run(self, intake: RequestIntake) -> None:
         """Poll until cancelled."""
 
-        async def take(fetched: Fetched, raw: bytes, verdicts: Sequence[SignatureVerdict]) -> bool:
-            return await intake.take(to_request(fetched, raw, self._names, verdicts=verdict_facts(verdicts)))
+        async def take(
+            fetched: Fetched, raw: bytes, verdicts: Sequence[SignatureVerdict], collected: Collected
+        ) -> bool:
+            facts = verdict_facts(verdicts)
+            return await intake.take(to_request(fetched, raw, self._names, verdicts=facts, collected=collected))
 
         await self._queue.run(take)

@@ -15,6 +15,7 @@ from adapter.gateways.smev3.messages import text
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from adapter.exchange import Attachment
     from adapter.gateways.smev3.messages import Names
 
 PROVIDER_ID = "SIGNED_BY_PROVIDER"
@@ -42,10 +43,14 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class PrimaryContent:
-    """The business answer, a last word: ``content`` is its root element, ``official`` wants an ЭП-СП over it."""
+    """The business answer, a last word: ``content`` is its root element, ``official`` wants an ЭП-СП over it.
+
+    ``attachments`` are files that go with it.
+    """
 
     content: bytes
     official: bool = False
+    attachments: Sequence[Attachment] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,31 +72,38 @@ class RequestStatus:
 Word = PrimaryContent | RequestRejected | RequestStatus
 
 
-def response_data(
-    names: Names, *, message_id: str, reply_to: str, word: Word, personal_signature: bytes = b""
+def response_data(  # noqa: PLR0913  — one argument per element of the schema
+    names: Names,
+    *,
+    message_id: str,
+    reply_to: str,
+    word: Word,
+    personal_signature: bytes = b"",
+    attachments: bytes = b"",
 ) -> bytes:
     """Return SenderProvidedResponseData as a standalone element, ready to be signed.
 
-    ``reply_to`` is ReplyTo of the request, ``personal_signature`` the ds:Signature over the content or empty. Raises
-    KnownError for a word that the schema of this version does not allow.
+    ``reply_to`` is ReplyTo of the request, ``personal_signature`` the ds:Signature over the content or empty,
+    ``attachments`` both lists of their headers. Raises KnownError for a word that the schema of this version does not
+    allow.
     """
     head = b'<t:SenderProvidedResponseData xmlns:t="%b" xmlns:b="%b" Id="%b">' % (
         names.types.encode(),
         names.basic.encode(),
         PROVIDER_ID.encode(),
     )
-    said = _said(names, word, personal_signature)
+    said = _said(names, word, personal_signature, attachments)
     to = b"<t:MessageID>%b</t:MessageID><t:To>%b</t:To>" % (text(message_id), text(reply_to))
     return b"".join((head, to, said, b"</t:SenderProvidedResponseData>"))
 
 
-def _said(names: Names, word: Word, personal_signature: bytes) -> bytes:
+def _said(names: Names, word: Word, personal_signature: bytes, attachments: bytes) -> bytes:
     """Return the choice of the schema that ``word`` is."""
     if isinstance(word, PrimaryContent):
         content = b"<b:MessagePrimaryContent>%b</b:MessagePrimaryContent>" % word.content
         if personal_signature:
             content += b"<t:PersonalSignature>%b</t:PersonalSignature>" % personal_signature
-        return content
+        return content + attachments
     if isinstance(word, RequestRejected):
         if not word.reasons:
             raise _refused("rejection without a reason")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from adapter.exchange import Intake
+    from adapter.gateways.smev3.incoming import Collected, Incoming
     from adapter.gateways.smev3.reading import Delivery
     from adapter.signing.client import SigningClient
     from adapter.xml.signature import SignatureVerdict
@@ -35,12 +36,16 @@ class Smev3Source:
         *,
         session: aiohttp.ClientSession,
         signer: SigningClient,
+        incoming: Incoming | None = None,
         pollers: int = 1,
         on_pause: Callable[[str], None] | None = None,
         observe: Observe = observe_nothing,
         clock: Clock = utc_now,
     ) -> None:
-        """``on_pause`` hears the reason (English, without values) when the source pauses, once per pause and reason."""
+        """``incoming`` fetches the answers' attachments.
+
+        ``on_pause`` hears the reason (English, without values) when the source pauses, once per pause and reason.
+        """
         self._names = Names.of(options.version)
         #: Without a NodeID the reply queue is shared by everybody on the same mnemonic.
         self._mine = options.node_id is not None
@@ -50,6 +55,7 @@ class Smev3Source:
             read_delivery,
             session=session,
             signer=signer,
+            incoming=incoming,
             pollers=pollers,
             on_pause=on_pause,
             observe=observe,
@@ -73,9 +79,12 @@ class Smev3Source:
     async def run(self, intake: Intake) -> None:
         """Poll until cancelled."""
 
-        async def take(delivery: Delivery, raw: bytes, verdicts: Sequence[SignatureVerdict]) -> bool:
+        async def take(
+            delivery: Delivery, raw: bytes, verdicts: Sequence[SignatureVerdict], collected: Collected
+        ) -> bool:
+            facts = verdict_facts(verdicts)
             return await intake.take(
-                to_answer(delivery, raw, self._names, verdicts=verdict_facts(verdicts), mine=self._mine)
+                to_answer(delivery, raw, self._names, verdicts=facts, mine=self._mine, collected=collected)
             )
 
         await self._queue.run(take)

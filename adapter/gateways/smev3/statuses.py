@@ -20,7 +20,7 @@ from adapter.gateways.smev3.faults import error_of
 from adapter.gateways.smev3.messages import queue_node, timestamp_element
 from adapter.gateways.smev3.options import Clock, Observe, Smev3Options, observe_nothing, utc_now
 from adapter.gateways.smev3.pace import Pace
-from adapter.gateways.smev3.queue import place_of
+from adapter.gateways.smev3.places import place_of
 from adapter.gateways.smev3.reading import SignedPart, UnreadableError, signed_part
 from adapter.gateways.smev3.transport import SoapReply, TransportError
 from adapter.gateways.smev3.trust import Belief, judge, verdict_facts

@@ -15,6 +15,7 @@ from yarl import URL
 
 from adapter.errors import AdapterError, Code, KnownError
 from adapter.gateways.smev3.faults import SmevFault, error_of
+from adapter.gateways.smev3.mtom import Parts, content_type
 from adapter.gateways.smev3.reading import UnreadableError, open_envelope, read_soap_fault, root_part
 
 if TYPE_CHECKING:
@@ -46,11 +47,15 @@ class TransportError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SoapReply:
-    """A readable answer: the envelope's exact bytes, the child of its Body, and the fault when it is one."""
+    """A readable answer: the envelope's exact bytes, the child of its Body, and the fault when it is one.
+
+    ``parts`` is what stood beside the envelope.
+    """
 
     raw: bytes
     payload: _Element | None
     fault: SmevFault | None
+    parts: Parts
 
 
 class SoapTransport:
@@ -100,7 +105,7 @@ class SoapTransport:
                 self._url,
                 data=envelope if len(envelope) < _STREAMED else io.BytesIO(envelope),
                 headers={
-                    "Content-Type": "text/xml; charset=utf-8",
+                    "Content-Type": content_type(envelope),
                     "SOAPAction": f'"urn:{operation}"',
                     "Accept-Encoding": "identity",
                 },
@@ -134,7 +139,7 @@ def _read(status: int, after: float | None, body: bytes) -> SoapReply:
     fault = read_soap_fault(payload)
     if fault is None and not 200 <= status < 300:
         raise _wordless(status, after, body, "SOAP answer contradicts its HTTP status")
-    return SoapReply(raw=raw, payload=payload, fault=fault)
+    return SoapReply(raw=raw, payload=payload, fault=fault, parts=Parts(body))
 
 
 def _wordless(status: int, after: float | None, body: bytes, rule: str) -> TransportError:
