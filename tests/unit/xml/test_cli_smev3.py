@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,10 +13,9 @@ from adapter.signing import gost as engine
 from adapter.signing.gost import GostUnavailableError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.unit.xml.conftest import Signer
 
+FAULTS = Path(__file__).parents[3].parent / "shared" / "reference" / "smev3" / "faults"
 ELEMENT = '<v:a xmlns:v="urn:v" Id="X">текст</v:a>'
 
 
@@ -81,10 +81,14 @@ def test_verify_prints_a_line_for_each_signature(
         "reference": "#X",
         "element": "{urn:v}a",
         "parent": "m",
+        "judged": True,
         "math": True,
         "reason": "",
+        "note": "",
         "trust": "unchecked",
         "period": "valid",
+        "revocation": "unchecked",
+        "algorithm": "urn:ietf:params:xml:ns:cpxmlsec:algorithms:gostr34102012-gostr34112012-256",
         "subject": line["subject"],
         "sha256": hashlib.sha256(signer.certificate("ov")).hexdigest(),
     }
@@ -129,6 +133,94 @@ def test_a_signature_without_a_certificate_is_not_trusted(
     path.write_text('<m><ds:Signature xmlns:ds="http://www.w3.org/2000/09/xmldsig#"/></m>')
     code, (line,) = verify(capsys, path, "--trust", signer.folder / "ca.crt.pem")
     assert (code, line["math"], line["trust"], line["sha256"]) == (1, False, "untrusted", "")
+
+
+def test_a_folder_and_standard_input_are_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], good: Path
+) -> None:
+    inner = good.parent / "inner"
+    inner.mkdir()
+    good.rename(inner / "1.xml")
+    (inner / ".hidden").write_text("<")
+    (good.parent / "0.xml").write_text("<m/>")
+    monkeypatch.setattr("sys.stdin", Standard((inner / "1.xml").read_bytes()))
+    code, lines = verify(capsys, good.parent, "-")
+    assert code == 1
+    assert [(line["file"], line["math"]) for line in lines] == [
+        (str(good.parent / "0.xml"), False),
+        (str(inner / "1.xml"), True),
+        ("-", True),
+    ]
+
+
+def test_a_file_larger_than_any_message_is_not_read_into_memory(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(2**40)
+    assert main(["smev3", "verify", str(tmp_path / "large")]) == 2
+    assert "at most" in capsys.readouterr().err
+
+
+def test_a_signature_that_nobody_here_can_count_is_told_by_its_name_and_does_not_spoil_the_message(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, signer: Signer
+) -> None:
+    foreign = signer.sign(ELEMENT).replace(
+        "urn:ietf:params:xml:ns:cpxmlsec:algorithms:gostr34102012-gostr34112012-256",
+        "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256",
+    )
+    outer = f'<v:b xmlns:v="urn:v" Id="Y">{ELEMENT}{foreign}</v:b>'
+    path = tmp_path / "foreign.xml"
+    path.write_text(f"<m>{outer}{signer.sign(outer)}</m>")
+    code, (first, second) = verify(capsys, path)
+    assert (code, first["judged"], first["math"], second["math"]) == (0, False, False, True)
+    assert first["reason"].endswith("#rsa-sha256")
+    path.write_text(f"<m>{ELEMENT}{foreign}</m>")
+    code, (line,) = verify(capsys, path)
+    assert (code, line["judged"]) == (1, False)
+
+
+def test_a_signature_over_the_reference_to_a_part_is_right_with_a_note(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, signer: Signer
+) -> None:
+    include = '<i:Include xmlns:i="http://www.w3.org/2004/08/xop/include" href="cid:1"/>'
+
+    def saved(element: str, signed: str) -> Path:
+        path = tmp_path / "parts.mime"
+        root = f"<m>{element}{signer.sign(signed)}</m>"
+        path.write_text(f"--b\n\n{root}\n--b\nContent-ID: <1>\n\nabc\n--b--")
+        return path
+
+    element = f'<v:a xmlns:v="urn:v" Id="X">{include}</v:a>'
+    code, (line,) = verify(capsys, saved(element, element.replace(include, "YWJj")))
+    assert (code, line["math"], line["note"]) == (0, True, "")
+    code, (line,) = verify(capsys, saved(element, element))
+    assert (code, line["math"], "not signed" in line["note"]) == (0, True, True)
+    code, (line,) = verify(capsys, saved(element, element.replace(include, "YWJk")))
+    assert (code, line["math"], line["note"]) == (1, False, "")
+
+
+def test_a_signature_that_was_indented_afterwards_is_not_right_and_the_note_says_so(
+    capsys: pytest.CaptureFixture[str], good: Path
+) -> None:
+    indented = good.read_text().replace("<ds:SignatureMethod", "\n  <ds:SignatureMethod")
+    good.write_text(indented)
+    code, (line,) = verify(capsys, good)
+    assert (code, line["math"], "re-formatted" in line["note"]) == (1, False, True)
+    good.write_text(indented.replace("текст", "другой"))
+    code, (line,) = verify(capsys, good)
+    assert (code, line["math"], line["note"]) == (1, False, "")
+
+
+@pytest.mark.skipif(not FAULTS.is_dir(), reason="the recorded answers are not here: ../shared is absent")
+@pytest.mark.parametrize(
+    ("name", "signatures"), [("GetResponseResponce_InvalidContent.xml", 2), ("SendRequestResponce.xml", 1)]
+)
+def test_recorded_answers_that_somebody_indented_are_right_but_for_that(
+    capsys: pytest.CaptureFixture[str], name: str, signatures: int
+) -> None:
+    _, lines = verify(capsys, FAULTS / name)
+    assert ["re-formatted" in line["note"] for line in lines] == [True] * signatures
 
 
 @pytest.mark.parametrize("content", [None, b"<m", b"--b\r\n\r\n"])
