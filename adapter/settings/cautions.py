@@ -33,6 +33,10 @@ def cautions(environment: Mapping[str, str], values: Mapping[str, Any], now: dat
         yield "ELASTIC_SCHEME is http: ELASTIC_PASS travels in the clear"
     if values.get("SMEV_SERVICE") == CONTOURS["smev3-prod-1.2"]:
         yield "SMEV_SERVICE names the production contour as publicly known: compare its address with your letter"
+    if values.get("FILES_ROOT") and any(
+        values["FILES_ROOT"].resolve().is_relative_to(path.resolve()) for path in values["FILES_IN_PATHS"] or ()
+    ):
+        yield "FILES_ROOT lies in FILES_IN_PATHS: any command may send any received file"
     yield from _ageing(values, now or datetime.now(UTC))
     yield from _similar(environment)
 

@@ -6,14 +6,18 @@ A check runs only when all its variables were read without a fault, so that one 
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Callable, Iterator
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 from adapter.settings.pem import client_context
-from adapter.settings.values import SCHEMA_VERSIONS, human_size, version_in
+from adapter.settings.values import SCHEMA_VERSIONS, human_size, unreadable, version_in
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from adapter.settings.pem import Pem
 
 Faults = Iterator[tuple[str, str]]
@@ -133,6 +137,22 @@ def _elastic_authority(scheme: str, authority: Pem | None) -> Faults:
         yield "ELASTIC_SCHEME", "must be https for ELASTIC_CA to be used"
 
 
+def _files_root(root: Path | None) -> Faults:
+    if root is None:
+        yield "FILES_ROOT", "is required with FILES_IN_PATHS, FILES_IN_HOSTS and FILES_MAX_SIZE"
+        return
+    try:
+        with TemporaryFile(dir=root):
+            pass
+    except OSError as error:
+        yield "FILES_ROOT", f"must be a folder that this process may write to ({unreadable(error)})"
+
+
+def _files_in(paths: tuple[Path, ...] | None) -> Faults:
+    if not all(path.is_dir() and os.access(path, os.R_OK | os.X_OK) for path in paths or ()):
+        yield "FILES_IN_PATHS", "must name folders that are there and may be read"
+
+
 CHECKS: tuple[Check, ...] = (
     (("MQ_TLS", "CA_CERT"), _broker_authority),
     (("MQ_TLS", "MQ_USER"), _login_needs_tls),
@@ -152,6 +172,8 @@ CHECKS: tuple[Check, ...] = (
     (("SIGN_SERVICE", "SIGN_CA_CERT", "SIGN_CLIENT_CERT"), _signing_tls),
     _authority("SIGN_CA_CERT"),
     _key_of("SIGN_CLIENT_CERT", "SIGN_CLIENT_KEY"),
+    (("FILES_ROOT",), _files_root),
+    (("FILES_IN_PATHS",), _files_in),
     (("DATABASE_SSLMODE", "DATABASE_CA"), _database_authority),
     _authority("DATABASE_CA"),
     _together("ELASTIC_USER", "ELASTIC_PASS"),

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from adapter.files.policy import FilesPolicy
 from adapter.settings.pem import Pem, client_context
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
+    from pathlib import Path
+
+    from adapter.files.policy import AllowedHost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +128,22 @@ class Signing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """Files that come in with commands and answers: ``root`` of those received, ``max_size`` of each in bytes."""
+
+    root: Path
+    paths: tuple[Path, ...] | None
+    hosts: tuple[AllowedHost, ...] | None
+    max_size: int
+
+    def policy(self) -> FilesPolicy:
+        """Return what commands may name; folders without links on the way, as they are now."""
+        return FilesPolicy(
+            paths=tuple(path.resolve() for path in self.paths or ()), hosts=self.hosts or (), max_size=self.max_size
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Elastic:
     """Elasticsearch, where metrics go."""
 
@@ -194,6 +214,7 @@ class Settings:
     database: Database
     smev: Smev | None
     signing: Signing | None
+    files: Files | None
     elastic: Elastic | None
     health: Health
     pipeline: Pipeline

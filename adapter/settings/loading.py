@@ -92,6 +92,8 @@ def _actions(patterns: tuple[str, ...], known: Mapping[str, str], faults: dict[s
 
 def _needed_groups(given: Mapping[str, str], gateways: set[str]) -> frozenset[str]:
     needed = _ALWAYS.union(*(_GATEWAY_NEEDS.get(gateway, frozenset()) for gateway in gateways))
+    if any(variable.name in given for variable in VARIABLES if variable.group == "files"):
+        needed |= {"files"}
     return needed | {"elastic"} if "ELASTIC_HOST" in given else needed
 
 
@@ -112,6 +114,7 @@ def _settings(
         database=groups.Database(**fields("database")),
         smev=groups.Smev(**fields("smev")) if "smev" in needed else None,
         signing=groups.Signing(**fields("signing")) if "signing" in needed else None,
+        files=groups.Files(**fields("files")) if "files" in needed else None,
         elastic=groups.Elastic(**fields("elastic")) if "elastic" in needed else None,
         health=groups.Health(**fields("health")),
         pipeline=groups.Pipeline(**fields("pipeline")),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from adapter.files.policy import AllowedHost
 from adapter.xml.fragment import is_of_elements
 
 if TYPE_CHECKING:
@@ -206,6 +207,29 @@ def secret(text: str) -> str:
     if not value or re.search(r"[\x00-\x1f\x7f]", value):
         raise WrongValueError("must be one line of text")
     return value
+
+
+def folder(text: str) -> Path:
+    """Read the absolute path of a folder; whether it is there is for a check to say."""
+    if not text.startswith("/") or "\0" in text or not text.strip("/."):
+        raise WrongValueError("must be the absolute path of a folder, not that of the whole disk")
+    return Path(text)
+
+
+def folders(text: str) -> tuple[Path, ...]:
+    """Read a comma-separated list of folders."""
+    return tuple(folder(item) for item in names(text))
+
+
+def allowed_hosts(text: str) -> tuple[AllowedHost, ...]:
+    """Read a comma-separated list of hosts with their ports and networks."""
+    try:
+        return tuple(AllowedHost.parse(item) for item in names(text))
+    except ValueError:
+        raise WrongValueError(
+            "must list hosts without scheme and path: files.example.org, files.example.org:8443 or"
+            " files.local=10.1.0.0/16+10.2.3.4"
+        ) from None
 
 
 def names(text: str) -> tuple[str, ...]:

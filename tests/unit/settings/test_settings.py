@@ -107,6 +107,7 @@ WRONG = {
     "SIGN_SERVICE": ["sign:8080", "http://a b/"],
     "SIGN_TOKEN_OV": ["file:/no/such/file", "two\nlines"],
     "DATABASE_SSLMODE": ["tls"],
+    "FILES_ROOT": ["files", "/", "/.", "/no/such/folder"],
     "HEALTH_PORT": ["-1", "65536"],
     "LOG_LEVEL": ["LOUD"],
     "LOG_FORMAT": ["xml"],
@@ -334,6 +335,60 @@ def test_the_env_example_is_the_table() -> None:
     ]
     assert [name for name, _ in named] == [variable.name for variable in VARIABLES]
     assert all(sentence.startswith("# ") for _, sentence in named)
+
+
+def test_files_are_off_until_their_folder_is_named(environment: dict[str, str], tmp_path: Path) -> None:
+    assert load(environment, ACTIONS).files is None
+    (tmp_path / "link").symlink_to(tmp_path)
+    given = {
+        "FILES_ROOT": str(tmp_path),
+        "FILES_IN_PATHS": f"{tmp_path}/link, {tmp_path}",
+        "FILES_IN_HOSTS": "files.example.org:8443, Файлы.рф, store=10.1.0.0/16+10.2.3.4, 10.2.3.5, [::1]:80",
+        "FILES_MAX_SIZE": "5MB",
+    }
+    files = load(environment | given, ACTIONS).files
+    assert files is not None
+    assert files.policy().paths == (tmp_path.resolve(), tmp_path.resolve())
+    assert files.policy().max_size == 5_000_000
+    assert [(host.name, host.port, len(host.networks)) for host in files.policy().hosts] == [
+        ("files.example.org", 8443, 0),
+        ("xn--80asg7a0b.xn--p1ai", None, 0),
+        ("store", None, 2),
+        ("10.2.3.5", None, 1),
+        ("::1", 80, 1),
+    ]
+
+
+@pytest.mark.parametrize("name", ["FILES_IN_PATHS", "FILES_IN_HOSTS", "FILES_MAX_SIZE"])
+def test_the_other_variables_of_files_need_their_folder(environment: dict[str, str], tmp_path: Path, name: str) -> None:
+    value = {"FILES_IN_PATHS": str(tmp_path), "FILES_IN_HOSTS": "host", "FILES_MAX_SIZE": "1MB"}[name]
+    assert set(faults(environment | {name: value})) == {"FILES_ROOT"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FILES_IN_PATHS", "relative"),
+        ("FILES_IN_PATHS", "/no/such/folder"),
+        ("FILES_IN_HOSTS", "http://host/"),
+        ("FILES_IN_HOSTS", "user@host"),
+        ("FILES_IN_HOSTS", "host:70000"),
+        ("FILES_IN_HOSTS", "host=10.0.0.1/8"),
+        ("FILES_IN_HOSTS", "host=office"),
+        ("FILES_IN_HOSTS", "2130706433"),
+        ("FILES_IN_HOSTS", "0x7f000001"),
+        ("FILES_MAX_SIZE", "1"),
+    ],
+)
+def test_what_files_may_be_taken_is_judged_at_start(
+    environment: dict[str, str], tmp_path: Path, name: str, value: str
+) -> None:
+    assert set(faults(environment | {"FILES_ROOT": str(tmp_path), name: value})) == {name}
+
+
+def test_received_files_that_any_command_may_send_are_said(environment: dict[str, str], tmp_path: Path) -> None:
+    changes = {"FILES_ROOT": str(tmp_path), "FILES_IN_PATHS": str(tmp_path.parent)}
+    assert any(warning.startswith("FILES_ROOT lies") for warning in load(environment | changes, ACTIONS).warnings)
 
 
 def test_elasticsearch_is_described_by_its_url(environment: dict[str, str], pki: dict[str, str]) -> None:
