@@ -66,6 +66,19 @@ _MEANING: Final[Mapping[Code, str]] = {
         "The signing service answered with a signature of another element, another content or another certificate "
         "than the key's. Nothing was sent."
     ),
+    Code.ATTACHMENT_REFUSED: (
+        "An attachment of the command cannot be sent: not allowed, not there, too large, or not of its content type. "
+        "`fields` names it and the rule. Nothing was sent."
+    ),
+    Code.ATTACHMENT_UNAVAILABLE: (
+        "The source of an attachment, or the gateway's file storage, is away. The adapter retries until the deadline "
+        "by itself, so this code is seen in the journal."
+    ),
+    Code.ATTACHMENT_WRONG: (
+        "The gateway's answer came with an attachment that is missing or is not what was signed; `fields` names it. "
+        "The answer is in the journal with its exact bytes, attachments that are right lie below FILES_ROOT, and the "
+        "gateway was told that it was received."
+    ),
     Code.REJECTED_BY_PROVIDER: (
         "The provider rejected the request without naming a reason code of its own. With one, that code "
         "(`NO_DATA`, `ACCESS_DENIED`, `UNKNOWN_REQUEST_DESCRIPTION`, `FAILURE`) stands here instead."
