@@ -55,7 +55,7 @@ class Wanted:
 
 def make_pair(engine: GostEngine, wanted: Wanted, issuer: Pair | None = None) -> Pair:
     """Return a new key pair, certified by ``issuer`` or, without one, by itself. Raises KeyGenerationError."""
-    private, public = _generate(wanted.bits)
+    private, public = generate(wanted.bits)
     subject = x509.Name.build(dict(wanted.subject))
     own_id = engine.digest(256, public)[:20]
     if issuer is None:
@@ -101,7 +101,7 @@ def _extensions(*, authority: bool, own_id: bytes, issuer_id: bytes) -> list[dic
     ]
 
 
-def _generate(bits: int) -> tuple[bytes, bytes]:
+def generate(bits: int) -> tuple[bytes, bytes]:
     """Return a new private key (PKCS#8 PEM, parameter set A) and its SubjectPublicKeyInfo (DER)."""
     library = libcrypto.load()
     crypto = library.functions
@@ -119,15 +119,15 @@ def _generate(bits: int) -> tuple[bytes, bytes]:
         if not made:
             raise KeyGenerationError(library.last_error())
         info = ctypes.c_void_p(crypto.EVP_PKEY2PKCS8(key))
-        private = _encoded(crypto.i2d_PKCS8_PRIV_KEY_INFO, info)
-        return pem.armor("PRIVATE KEY", private), _encoded(crypto.i2d_PUBKEY, key)
+        private = encoded(crypto.i2d_PKCS8_PRIV_KEY_INFO, info)
+        return pem.armor("PRIVATE KEY", private), encoded(crypto.i2d_PUBKEY, key)
     finally:
         crypto.PKCS8_PRIV_KEY_INFO_free(info)
         crypto.EVP_PKEY_free(key)
         crypto.EVP_PKEY_CTX_free(context)
 
 
-def _encoded(function: Callable[..., int], handle: ctypes.c_void_p) -> bytes:
+def encoded(function: Callable[..., int], handle: ctypes.c_void_p) -> bytes:
     """Return what an i2d function writes for ``handle``."""
     length = function(handle, None)
     if length <= 0:

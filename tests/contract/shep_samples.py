@@ -157,5 +157,6 @@ INVALID = {
 def envelope(payload: str) -> bytes:
     """The SOAP message around ``payload``; a fault's detail is laid into a Fault."""
     if "Fault1_" in payload:
-        payload = f"<S:Fault><faultcode>S:Server</faultcode><faultstring>err</faultstring><detail>{payload}</detail></S:Fault>"
+        told = "<faultcode>S:Server</faultcode><faultstring>err</faultstring>"
+        payload = f"<S:Fault>{told}<detail>{payload}</detail></S:Fault>"
     return f'<S:Envelope xmlns:S="{SOAP}"><S:Body>{payload}</S:Body></S:Envelope>'.encode()
