@@ -38,7 +38,7 @@ def load_settings() -> Settings:
     settings = configuration.load(os.environ, known_actions())
     make_services(os.environ)
     logging = settings.logging
-    configure(logging.level, logging.format, stacktrace=logging.stacktrace)
+    configure(logging.level, logging.format, stacktrace=logging.stacktrace, for_good=True)
     for secret in settings.secrets:
         register_secret(secret)
     for warning in settings.warnings:

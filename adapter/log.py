@@ -31,12 +31,18 @@ Format = Literal["auto", "json", "console"]
 
 
 def configure(
-    level: str = "INFO", fmt: str = "auto", *, stacktrace: bool = False, stream: TextIO | None = None
+    level: str = "INFO",
+    fmt: str = "auto",
+    *,
+    stacktrace: bool = False,
+    stream: TextIO | None = None,
+    for_good: bool = False,
 ) -> None:
     """Set up logging for the process; a later call replaces an earlier one.
 
     ``level`` is the lowest level of our own lines. ``fmt`` is ``json``, ``console`` or ``auto`` (console on a
-    terminal). ``stacktrace`` lists every frame of logged exceptions. ``stream`` is stdout unless given.
+    terminal). ``stacktrace`` lists every frame of logged exceptions. ``stream`` is stdout unless given. ``for_good``
+    promises that no later call follows: loggers are then made once and not for each line.
     """
     out = stream or sys.stdout
     console = fmt == "console" or (fmt == "auto" and out.isatty())
@@ -51,7 +57,7 @@ def configure(
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         logger_factory=lambda *names: _Lines(out, *names),
-        cache_logger_on_first_use=False,
+        cache_logger_on_first_use=for_good,
     )
     root = logging.getLogger()
     root.handlers = [handler for handler in root.handlers if not isinstance(handler, _Bridge)]

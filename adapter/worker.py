@@ -173,13 +173,11 @@ class Worker:
                 *(group.create_task(source.run(answers)) for source in self._sources),
             ]
             await self._stopping.wait()
-            await self._wind_down(dispatcher, relay, intake, incoming)
+            await self._wind_down(dispatcher, relay, incoming)
             for task in outgoing:
                 task.cancel()
 
-    async def _wind_down(
-        self, dispatcher: Dispatcher, relay: Relay, intake: CommandIntake, incoming: list[asyncio.Task[Any]]
-    ) -> None:
+    async def _wind_down(self, dispatcher: Dispatcher, relay: Relay, incoming: list[asyncio.Task[Any]]) -> None:
         """Finish what runs within the grace time; what is left stays in the journal for the next worker."""
         consuming, *fetching = incoming
         for task in fetching:
@@ -191,7 +189,7 @@ class Worker:
                 consuming.cancel()
                 await dispatcher.drain()
                 await relay.drain()
-                await intake.drain()
+                await self._journal.settlements.drain()
         except TimeoutError:
             log.warning("grace time is over: the rest stays in the journal")
         await dispatcher.cancel()

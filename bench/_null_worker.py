@@ -119,7 +119,7 @@ async def _bring(intake: Intake, answer: Answer) -> None:
 async def main() -> None:
     """Serve until SIGTERM."""
     settings = configuration.load(os.environ, dict.fromkeys(ACTIONS, "null"))
-    configure(settings.logging.level, settings.logging.format)
+    configure(settings.logging.level, settings.logging.format, for_good=True)
     gateway = NullGateway()
     services = {action: NullService(action) for action in ACTIONS if action in settings.services.actions}
     async with make_observer(settings) as observer:

@@ -1,4 +1,4 @@
-"""One commit of the journal: all its operations in one call of ``journal_write``, one round trip, one transaction."""
+"""One commit of the journal: all its operations in one call of ``journal_commit``, one round trip, one transaction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Rows = list[tuple[Any, ...]]
 
 @dataclass(slots=True)
 class Arrays:
-    """The arguments of ``journal_write`` by name, in its order; each row begins with its operation's number."""
+    """The arguments of ``journal_commit`` by name, in its order; each row begins with its operation's number."""
 
     takes: Rows = field(default_factory=list)
     submits: Rows = field(default_factory=list)
@@ -36,7 +36,9 @@ class Arrays:
 
 
 _NAMES: Final = tuple(one.name for one in fields(Arrays))
-_STATEMENT: Final = f"select applied, verdicts from journal_write({', '.join(f'${n + 1}' for n in range(len(_NAMES)))})"  # noqa: S608 — numbers
+_STATEMENT: Final = (
+    f"select applied, verdicts from journal_commit({', '.join(f'${n + 1}' for n in range(len(_NAMES)))})"  # noqa: S608 — numbers
+)
 
 
 async def commit(connection: asyncpg.Connection, owner: UUID, operations: Sequence[Operation[Any]]) -> list[Any]:

@@ -13,6 +13,7 @@ import structlog
 
 from adapter.journal.operations import Lease
 from adapter.journal.records import Exchange, OutboxRow, read_exchange, read_outbox
+from adapter.journal.settlements import Settlements
 from adapter.journal.statements import sql
 from adapter.journal.writer import DATABASE_ERRORS, Availability, JournalUnavailableError, Writer
 
@@ -62,12 +63,16 @@ class Journal:
         self.available = Availability(2)
         self._moves = Writer(address.connect, self.worker, self.available)
         self._edge = Writer(address.connect, self.worker, self.available)
+        #: Acks that are certain and not yet journaled.
+        self.settlements = Settlements(self._edge.write, self.available)
         self._reader: asyncpg.Connection | None = None
         self._reading = asyncio.Lock()
 
     def write(self, operation: Operation[Result]) -> asyncio.Future[Result]:
         """Commit one operation; see :meth:`adapter.journal.writer.Writer.write`."""
-        return (self._edge if operation.edge else self._moves).write(operation)
+        future = (self._edge if operation.edge else self._moves).write(operation)
+        self.settlements.ride(operation, future)
+        return future
 
     async def write_surely(self, operation: Operation[Result]) -> Result:
         """Commit one operation however long Postgres is away: for what is true already and known to nobody else.
@@ -86,6 +91,7 @@ class Journal:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._moves.run())
                 group.create_task(self._edge.run())
+                group.create_task(self.settlements.run())
                 group.create_task(self._keep_lease())
         finally:
             await self._give_up()

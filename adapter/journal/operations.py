@@ -1,8 +1,9 @@
-"""The transitions of the journal: what each one asks of ``journal_write`` and what it makes of the answer.
+"""The transitions of the journal: what each one asks of ``journal_commit`` and what it makes of the answer.
 
 A transition is fenced: it applies only while its row is still owned by the worker that asks and in a state the move
-may start from. What did not apply is told to the caller, never forced. The rules themselves stand in one place,
-``migrations/0002_write.pre.sql``.
+may start from. What did not apply is told to the caller, never forced. ``settled`` carries along that the broker has
+processed the ack of the row's delivery. The rules themselves stand in one place,
+``migrations/0003_commit.pre.sql``.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class Operation(ABC, Generic[Result]):
 
     outbox: Sequence[OutboxRow] = field(default=(), kw_only=True)
     proof: Sequence[ProofRow] = field(default=(), kw_only=True)
-    #: Written on the connection of the ways in and out, beside that of the moves: the rows of the two are not the same.
+    #: Written on the connection of the ways in and out, beside that of the calls and their answers. What one row goes
+    #: through at one moment is written on one of them: two that change the same rows would wait for each other.
     edge: ClassVar[bool] = False
 
     @property
@@ -166,10 +168,11 @@ class Wait(Move):
 
     id: UUID
     owner: UUID
+    settled: bool = field(default=False, kw_only=True)
 
     def put(self, arrays: Arrays, op: int) -> None:
         """Move to ``waiting`` and let go of the row."""
-        arrays.waits.append((op, self.id, self.owner))
+        arrays.waits.append((op, self.id, self.owner, self.settled))
 
 
 @dataclass(slots=True)
@@ -180,10 +183,11 @@ class Retry(Move):
     owner: UUID
     delay: float
     remint: bool = False
+    settled: bool = field(default=False, kw_only=True)
 
     def put(self, arrays: Arrays, op: int) -> None:
         """Move to ``retrying`` and let go of the row."""
-        arrays.retries.append((op, self.id, self.owner, timedelta(seconds=self.delay), self.remint))
+        arrays.retries.append((op, self.id, self.owner, timedelta(seconds=self.delay), self.remint, self.settled))
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +196,10 @@ class Finished:
 
     applied: bool
     repeats: Sequence[Exchange] = ()
+
+    def __bool__(self) -> bool:
+        """Tell whether it applied."""
+        return self.applied
 
 
 @dataclass(slots=True)
@@ -205,11 +213,13 @@ class Finish(Operation[Finished]):
     outcome: bytes | None
     code: str | None
     replies: int = 1
+    settled: bool = field(default=False, kw_only=True)
+    edge: ClassVar[bool] = True
 
     def put(self, arrays: Arrays, op: int) -> None:
         """Move to a final state and find the repeats that were waiting for it."""
         fence = (op, self.id, self.owner, self.from_state)
-        arrays.finishes.append((*fence, self.state, self.outcome, self.code, self.replies))
+        arrays.finishes.append((*fence, self.state, self.outcome, self.code, self.replies, self.settled))
 
     def result(self, *, applied: bool, verdicts: Sequence[asyncpg.Record]) -> Finished:
         """Return the repeats, which the caller answers now."""
@@ -256,9 +266,10 @@ class Lease(Always):
 
 @dataclass(slots=True)
 class Settle(Always):
-    """The broker has processed the acks of these rows."""
+    """The broker has processed the acks of these rows, of which none has changed meanwhile."""
 
     ids: Sequence[UUID]
+    edge: ClassVar[bool] = True
 
     def put(self, arrays: Arrays, op: int) -> None:  # noqa: ARG002 — needs no answer of its own
         """Mark rows settled."""

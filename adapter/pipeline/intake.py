@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -13,7 +13,7 @@ from adapter.broker.codec import told_apart
 from adapter.exchange import State
 from adapter.faultpoints import reach
 from adapter.ids import new_id
-from adapter.journal.operations import Settle, TakeIn, Taken, TakenAs
+from adapter.journal.operations import TakeIn, Taken, TakenAs
 from adapter.journal.records import Exchange
 from adapter.journal.writer import RowRefusedError
 from adapter.pipeline.envelope import Envelope, searchable
@@ -59,7 +59,6 @@ class CommandIntake:
         self._limits = limits
         self._names = addressing.names
         self._taken: dict[str, tuple[str, dict[int, UUID]]] = {}
-        self._settling: set[asyncio.Task[Any]] = set()
 
     async def accept(self, deliveries: Sequence[Delivery]) -> None:
         """Journal the batch and start what is new. Raises JournalUnavailableError: then nothing is acked."""
@@ -86,19 +85,8 @@ class CommandIntake:
             self._dispatcher.start(taken.exchange)
 
     def settle(self, deliveries: Sequence[Delivery]) -> None:
-        """Mark the rows settled in the next commit: unmarked, one may pass for a later command that looks the same."""
-        ids = [self._book(delivery).pop(delivery.tag) for delivery in deliveries]
-        task = asyncio.create_task(self._settle(ids))
-        self._settling.add(task)
-        task.add_done_callback(self._settling.discard)
-
-    async def _settle(self, ids: list[UUID]) -> None:
-        await self._journal.write_surely(Settle(ids))
-
-    async def drain(self) -> None:
-        """Wait until the marks of what was acked are written; the caller bounds the time."""
-        if self._settling:
-            await asyncio.wait(self._settling)
+        """Have the rows marked settled soon: unmarked, one may pass for a later command that looks the same."""
+        self._journal.settlements.add([self._book(delivery).pop(delivery.tag) for delivery in deliveries])
 
     def _book(self, delivery: Delivery) -> dict[int, UUID]:
         """Return the rows of a consumer's unsettled tags; a queue's new session closes the book of the old one."""

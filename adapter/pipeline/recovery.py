@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from itertools import cycle
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 _MOST: Final = 200
 _SWEEP: Final = 3600.0
+#: One look in so many is for rows that nobody runs: it sends along the ids of all that runs.
+_SELDOM: Final = 4
 #: Rows of one gateway that run at once of those that were handed back.
 _BACK_AT_ONCE: Final = 20
 #: Seconds that a rescue waits for what runs beside it, that it runs alone, and that rescues in a row hold up the rest.
@@ -71,12 +74,14 @@ class Recovery:
 
     async def run(self) -> None:
         """Look until cancelled."""
-        swept = -_SWEEP
+        swept, seldom = -_SWEEP, cycle(range(_SELDOM))
         async with asyncio.TaskGroup() as group:
             group.create_task(self._rescue())
             while True:
                 try:
                     await self._look()
+                    if next(seldom) == 0:
+                        await self._take_up_lost()
                     if monotonic() - swept >= _SWEEP:
                         swept = monotonic()
                         await self._journal.sweep(self._dedupe_days)
@@ -88,7 +93,6 @@ class Recovery:
         await self._retry()
         for exchange in await self._journal.claim_expired(self._actions, self._most):
             self._dispatcher.start(exchange)
-        await self._take_up_lost()
         for repeat in await self._journal.ready_repeats(self._most):
             self._dispatcher.start_repeat(repeat)
         room, room_bytes = min(_MOST, self._relay.room), self._relay.room_bytes

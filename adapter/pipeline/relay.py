@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,8 @@ _MOST_HELD: Final = 4096
 #: Bytes of messages that wait in memory, and of those that leave at once; one message always goes.
 _MOST_BYTES: Final = 32 * 2**20
 _HEAVY: Final = 8 * 2**20
+#: Rows are due in the journal five seconds after their commit (journal_commit); these are certainly not.
+_FRESH: Final = timedelta(seconds=4)
 #: Pauses in seconds before a parked row is tried again; the last one repeats.
 _PAUSES: Final = (1, 2, 5, 15, 30, 60, 300, 900)
 
@@ -62,8 +65,9 @@ class Relay:
 
     @property
     def held(self) -> list[UUID]:
-        """Ids of the rows in memory, which recovery need not claim."""
-        return [*self._waiting, *self._leaving]
+        """Ids of the rows in memory that recovery could claim by now: fresh ones are not due in the journal yet."""
+        ripe = datetime.now(UTC) - _FRESH
+        return [row.id for rows in (self._waiting, self._leaving) for row in rows.values() if row.created_at < ripe]
 
     @property
     def room(self) -> int:

@@ -73,9 +73,9 @@ async def test_a_row_that_is_just_being_started_is_not_taken_for_lost(
 ) -> None:
     row = take(journal)
     await journal.write(row)
-    await recovery._look()
+    await recovery._take_up_lost()
     assert endless.running == []
-    await recovery._look()
+    await recovery._take_up_lost()
     assert endless.running == [row.exchange.id]
 
 
