@@ -68,8 +68,8 @@ class Laid:
 class _Room:
     """What one message still has room for."""
 
-    inline: int = INLINE_LIMIT
-    files: int = FILES_LIMIT
+    inline: int
+    files: int
     ids: set[str] = field(default_factory=lambda: set(_TAKEN_IDS))
 
 
@@ -108,7 +108,7 @@ class Outgoing:
         algorithm = await self._signer.digest_algorithm(key)
         for position, attachment in enumerate(attachments):
             _check(attachment, f"attachments[{position}]")
-        room, placed = _Room(), []
+        room, placed = _Room(INLINE_LIMIT, FILES_LIMIT), []
         async with self._turns:
             for position, attachment in enumerate(attachments):
                 where = f"attachments[{position}]"
@@ -241,7 +241,7 @@ async def _bounded(head: bytes, rest: AsyncIterator[bytes], room: int, where: st
 
 def _content_id(name: str, room: _Room) -> str:
     """Return the id of a content inside the message: the file's name where it can be one, which is then told."""
-    wanted = name if _CONTENT_ID.fullmatch(name) and name not in room.ids else f"attachment-{len(room.ids)}"
+    wanted = name if _CONTENT_ID.fullmatch(name) and name not in room.ids else f"attachment-{len(room.ids) - len(_TAKEN_IDS) + 1}"
     while wanted in room.ids:
         wanted += "_"
     room.ids.add(wanted)
