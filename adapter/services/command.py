@@ -56,17 +56,22 @@ def read_command(
     *,
     rules: Callable[[Mapping[str, Any]], Iterable[FieldFault]] = lambda _tree: (),
     context: object = None,
+    apart: Callable[[dict[str, Any]], Iterable[FieldFault]] = lambda _tree: (),
 ) -> ModelT:
     """Return the command that ``body`` holds, UTF-8 JSON.
 
     ``rules`` are those that no field can judge alone. It is given the tree as it came, right or wrong in its types, so
     that its findings stand beside those of the fields; it may yield and never raises. ``context`` reaches the model's
-    validators. Raises InvalidCommandError with every fault found, and nothing else whatever the bytes are.
+    validators. ``apart`` takes out of the tree, before all else, what is no part of the model, and returns its faults.
+    Raises InvalidCommandError with every fault found, and nothing else whatever the bytes are.
     """
     decoded = decode(body)
     tree = decoded.tree
+    beside = list(apart(tree))
     broken = list(rules(tree))
     found = list(decoded.faults)
+    said = {fault.path for fault in found}
+    found += [fault for fault in beside if fault.path not in said]
     try:
         command = model_type.model_validate(tree, context=context)
     except ValidationError as error:

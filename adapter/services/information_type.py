@@ -13,6 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from adapter.errors import AnswerUnreadableError, ConfigurationError
 from adapter.exchange import Call, Reply
+from adapter.services.attachments import FIELD, SCHEMA, Taken, rendered
 from adapter.services.choices import choice_faults
 from adapter.services.command import read_command
 from adapter.xml.mapping import load
@@ -34,7 +35,8 @@ class InformationType:
     """One request, one answer. Pure: no I/O, no clock.
 
     The answer's model dumps to ``{"result": …}`` or ``{"error": {…}}`` by itself; what has neither name is wrapped as
-    the result. Roots are named like their models, unless said otherwise.
+    the result. Files that came with an answer are told beside it, as ``attachments``. Roots are named like their
+    models, unless said otherwise.
     """
 
     action: str
@@ -43,6 +45,8 @@ class InformationType:
     deadline: timedelta = timedelta(days=1)
     schema: str | None = None
     examples: Sequence[Example] = ()
+    #: Whether a command may bring files: the field ``attachments`` beside those of its model.
+    attachments: ClassVar[bool] = False
 
     request: ClassVar[type[XmlModel]]
     request_root: ClassVar[etree.QName]
@@ -68,11 +72,19 @@ class InformationType:
 
     def start(self, command: Command) -> Call:
         """Return the SendRequest of a command. Raises InvalidCommandError."""
-        model = read_command(command.body, self.request, rules=self._rules, context=self.context())
+        taken = Taken()
+        apart = {"apart": taken.out_of} if self.attachments else {}
+        model = read_command(command.body, self.request, rules=self._rules, context=self.context(), **apart)
         # From the command's id, not random: a command always gives the same bytes. An xs:ID starts with a letter.
         identifier = f"id-{command.id}" if self._personal_signature else None
         content = write(model, self.request_root, identifier=identifier)
-        return Call(self.gateway, "SendRequest", content, official=self._personal_signature)
+        return Call(
+            self.gateway,
+            "SendRequest",
+            content,
+            official=self._personal_signature,
+            attachments=taken.attachments,
+        )
 
     def resume(self, command: Command, answer: Answer) -> Reply:
         """Return the reply from the provider's answer, whole and verbatim. Raises AnswerUnreadableError."""
@@ -80,10 +92,12 @@ class InformationType:
             outcome = self._read(answer.content).model_dump(exclude_none=True)
         except XmlError as error:
             raise AnswerUnreadableError(f"Ответ поставщика не читается: {error}") from error
+        if "error" not in outcome and "result" not in outcome:
+            outcome = {"result": outcome}
+        if answer.attachments:
+            outcome[FIELD] = rendered(answer.attachments)
         if "error" in outcome:
             return Reply(outcome, code=outcome["error"]["error_code"])
-        if "result" not in outcome:
-            outcome = {"result": outcome}
         return Reply(outcome, notes=tuple(self.notes(command, outcome)))
 
     def _read(self, content: bytes) -> XmlModel:
@@ -102,6 +116,8 @@ class InformationType:
         for definition in schema.get("$defs", {}).values():
             # A class's docstring is English and for us; its field's description stands where the class is referred to.
             definition.pop("description", None)
+        if self.attachments:
+            schema = {**schema, "properties": {**schema.get("properties", {}), FIELD: SCHEMA}}
         return {
             **schema,
             "$schema": "https://json-schema.org/draft/2020-12/schema",
