@@ -13,6 +13,8 @@ from lxml import etree
 
 #: An absolute name without the characters that XML escapes or libxml2 refuses for other reasons.
 _IRI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20\x7f\"&'<>\\^`{|}]*")
+#: A declaration, or text that looks like one: a quotation mark in an attribute is always escaped.
+_DECLARATION = re.compile(rb'( xmlns(?::[^ ="<>]+)?=)"([^"<>]*)"')
 
 
 def canonical_xml(
@@ -25,21 +27,22 @@ def canonical_xml(
     try:
         return _by_libxml2(element, exclusive=exclusive, comments=comments, inclusive=inclusive)
     except etree.C14NError:
-        # Longest first: one name may begin with another.
-        names = sorted(_iris(element), key=len, reverse=True)
+        names = _iris(element)
         if not names:
             raise
     document = etree.tostring(element, encoding="utf-8", xml_declaration=False, with_tail=False)
     spellings = {name.encode(): _in_ascii(name) for name in names}
-    if any(spelling in document for spelling in spellings.values()):
+    originals = {spelling: name for name, spelling in spellings.items()}
+    if any(value in originals for _, value in _DECLARATION.findall(document)):
         raise etree.C14NError("a namespace name cannot be told from its spelling in ASCII")
-    for name, spelling in spellings.items():
-        document = document.replace(name, spelling)
-    copy = etree.fromstring(document, etree.XMLParser(resolve_entities=False, no_network=True))
+    copy = etree.fromstring(_renamed(document, spellings), etree.XMLParser(resolve_entities=False, no_network=True))
     output = _by_libxml2(copy, exclusive=exclusive, comments=comments, inclusive=inclusive)
-    for name, spelling in spellings.items():
-        output = output.replace(spelling, name)
-    return output
+    return _renamed(output, originals)
+
+
+def _renamed(document: bytes, names: dict[bytes, bytes]) -> bytes:
+    """Write other names into declarations. Text that looks like one takes part: it is written back the same way."""
+    return _DECLARATION.sub(lambda found: b'%b"%b"' % (found[1], names.get(found[2], found[2])), document)
 
 
 def _by_libxml2(element: etree._Element, *, exclusive: bool, comments: bool, inclusive: list[str] | None) -> bytes:

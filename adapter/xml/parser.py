@@ -13,6 +13,10 @@ from lxml import etree
 
 #: Bytes of one document unless the caller says otherwise: business data of СМЭВ3 is at most 5 MB.
 MAX_BYTES = 16 * 2**20
+#: Namespaces in force in one place. JAXB declares some hundreds on a root; canonical XML costs the square of them.
+MAX_NAMESPACES = 1000
+#: Encodings in which "xmlns" is written as in ASCII.
+_LIKE_ASCII = ("UTF-8", "US-ASCII", "ASCII", "WINDOWS-125", "CP125", "ISO-8859-", "KOI8-")
 
 
 class XmlError(ValueError):
@@ -46,8 +50,8 @@ _PARSER = _parser(recover=False)
 def parse(data: bytes, *, max_bytes: int = MAX_BYTES) -> etree._Element:
     """Return the root of ``data``, a whole document of at most ``max_bytes`` bytes.
 
-    No DTD (so no entities of its own), nothing fetched, at most 256 elements deep. Raises XmlError, whose rule
-    names the place but no content.
+    No DTD (so no entities of its own), nothing fetched, at most 256 elements deep and 1000 namespaces in force in one
+    place. Raises XmlError, whose rule names the place but no content.
     """
     if len(data) > max_bytes:
         raise XmlError(f"the document is larger than {max_bytes} bytes")
@@ -63,9 +67,20 @@ def parse(data: bytes, *, max_bytes: int = MAX_BYTES) -> etree._Element:
     if root is None or not isinstance(root.tag, str):
         raise XmlError("not well-formed XML: no root element")
     # libxml2 has not expanded or fetched anything at this point; its own limits stop amplification in attributes.
-    if root.getroottree().docinfo.internalDTD is not None:
+    document = root.getroottree().docinfo
+    if document.internalDTD is not None:
         raise XmlError("a document type declaration is not allowed")
+    if data.count(b"xmlns") > MAX_NAMESPACES or not (document.encoding or "UTF-8").upper().startswith(_LIKE_ASCII):
+        _check_namespaces(root)
     return root
+
+
+def _check_namespaces(root: etree._Element) -> None:
+    in_force = 0
+    for event, _ in etree.iterwalk(root, events=("start-ns", "end-ns")):
+        in_force += 1 if event == "start-ns" else -1
+        if in_force > MAX_NAMESPACES:
+            raise XmlError(f"more than {MAX_NAMESPACES} namespaces are in force in one place")
 
 
 def _with_foreign_names(data: bytes, error: etree.XMLSyntaxError) -> etree._Element | None:

@@ -32,6 +32,8 @@ _MARK = b"\x02"
 _NAME = re.compile(rb"\x02(?:[^:<> ]+:)?")
 #: From so many prefixes in scope on, one pass over the names is cheaper than one search per prefix.
 _MANY = 8
+#: So many different tags of one scope are kept for their repetitions; a scope costs as much as it has prefixes.
+_MOST_KEPT = 256
 _ATTRIBUTE = re.compile(rb' ([^=]+)="([^"]*)"')
 
 # C14N writes in a start tag: the name, declarations, unqualified attributes, qualified attributes. Each of these
@@ -284,7 +286,9 @@ class _Scope:
     def _read(self, raw: bytes) -> tuple[_Tag, _Scope, bytes, list[bytes]]:
         tag = _Tag(raw)
         scope = _Scope(tag.name, {**self.namespaces, **tag.declared}) if tag.declared else self
-        self.inner[raw] = known = (tag, scope, *tag.template(scope.namespaces, self.written))
+        known = (tag, scope, *tag.template(scope.namespaces, self.written))
+        if len(self.inner) < _MOST_KEPT:
+            self.inner[raw] = known
         return known
 
     def end(self, piece: bytes, at: int) -> int:
