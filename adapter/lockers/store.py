@@ -68,6 +68,10 @@ class Verdict:
         return self.refusal or SAVED
 
 
+class RegistersAwayError(Exception):
+    """The registers cannot be written now; whether a change was made is unknown, its repeat will tell."""
+
+
 class LockerStore:
     """The registers of the lockers' application."""
 

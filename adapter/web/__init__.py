@@ -1,1 +1,1 @@
-"""The listeners the adapter serves: health now."""
+"""What the adapter serves over HTTP: health, and the inbound side of gateways."""
