@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from adapter.files import FilesIn, FilesPolicy, FileStore, FtpFiles
 from adapter.gateways.smev3.client import Smev3Gateway
+from adapter.gateways.smev3.incoming import Incoming
 from adapter.gateways.smev3.options import Smev3Options
+from adapter.gateways.smev3.outgoing import Outgoing
 from adapter.gateways.smev3.source import Smev3Source
 from adapter.http import make_session
 from adapter.pipeline.ports import Registry
@@ -36,6 +39,16 @@ def _alarm(observer: Observer, reason: str) -> None:
     """Say that answers are not taken any more until a person has looked."""
     log.error("answers are not taken: a message is not to be believed", source="smev3", reason=reason)
     observer.count("source-paused")
+
+
+def _attachments(settings: Settings, options: Smev3Options, signer: SigningClient) -> tuple[Outgoing, Incoming | None]:
+    """Return both ways of attachments; what a command brings itself needs no FILES_ROOT, what comes in does."""
+    files, ftp = settings.files, FtpFiles(timeout=options.timeout)
+    policy = FilesPolicy() if files is None else files.policy()
+    outgoing = Outgoing(options, signer=signer, files=FilesIn(policy), ftp=ftp)
+    if files is None:
+        return outgoing, None
+    return outgoing, Incoming(options, signer=signer, store=FileStore(files.root), ftp=ftp)
 
 
 async def open_gateways(
@@ -70,17 +83,26 @@ async def open_gateways(
         life=None if smev.life is None else timedelta(seconds=smev.life),
         business_process=(smev.business_process or "").encode(),
         test_message=smev.test_message,
+        ftp_host=smev.ftp_host,
+        ftp_port=smev.ftp_port,
     )
+    outgoing, incoming = _attachments(settings, options, signer)
     source = Smev3Source(
         options,
         session=smev_session,
         signer=signer,
+        incoming=incoming,
         pollers=POLLERS,
         on_pause=lambda reason: _alarm(observer, reason),
         observe=observer.gateway_call,
     )
     gateway = Smev3Gateway(
-        options, session=smev_session, signer=signer, observe=observer.gateway_call, on_accepted=source.nudge
+        options,
+        session=smev_session,
+        signer=signer,
+        outgoing=outgoing,
+        observe=observer.gateway_call,
+        on_accepted=source.nudge,
     )
     return Registry(services, {gateway.name: gateway}, {gateway.name: smev.calls}), [source]
 

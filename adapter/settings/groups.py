@@ -99,6 +99,8 @@ class Smev:
     life: float | None
     business_process: str | None
     test_message: bool
+    ftp_host: str | None
+    ftp_port: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from adapter.files.policy import AllowedHost
 from adapter.xml.fragment import is_of_elements
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
@@ -198,15 +198,39 @@ def elements(text: str) -> str:
 
 def secret(text: str) -> str:
     """Read a secret: the value itself, or ``file:PATH`` of a file that holds it (its last line break is cut)."""
-    value = text
-    if text.startswith("file:"):
-        try:
-            value = Path(text.removeprefix("file:")).read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError, ValueError) as error:
-            raise WrongValueError(f"names a file that cannot be read ({unreadable(error)})") from None
+    value = _given(text)
     if not value or re.search(r"[\x00-\x1f\x7f]", value):
         raise WrongValueError("must be one line of text")
     return value
+
+
+def locker_tokens(text: str) -> Mapping[str, str]:
+    """Read tokens by the lockers' numbers, ``1233=TOKEN,77=TOKEN``, or a file of them, one a line."""
+    found: dict[str, str] = {}
+    for item in re.split(r"[,\r\n]", _given(text)):
+        number, mark, token = (part.strip() for part in item.partition("="))
+        if not item.strip():
+            continue
+        if not re.fullmatch("[0-9]{1,18}", number) or not mark or not token or re.search(r"[\x00-\x1f\x7f]", token):
+            raise WrongValueError(
+                "must be NUMBER=TOKEN pairs, comma-separated or one a line of a file, numbers of digits"
+            )
+        if number in found:
+            raise WrongValueError("names a locker twice")
+        found[number] = token
+    if not found:
+        raise WrongValueError("must name at least one locker")
+    return found
+
+
+def _given(text: str) -> str:
+    """Return the text, or what the file holds that it names (its last line break is cut)."""
+    if not text.startswith("file:"):
+        return text
+    try:
+        return Path(text.removeprefix("file:")).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise WrongValueError(f"names a file that cannot be read ({unreadable(error)})") from None
 
 
 def folder(text: str) -> Path:

@@ -241,7 +241,8 @@ async def _bounded(head: bytes, rest: AsyncIterator[bytes], room: int, where: st
 
 def _content_id(name: str, room: _Room) -> str:
     """Return the id of a content inside the message: the file's name where it can be one, which is then told."""
-    wanted = name if _CONTENT_ID.fullmatch(name) and name not in room.ids else f"attachment-{len(room.ids) - len(_TAKEN_IDS) + 1}"
+    number = len(room.ids) - len(_TAKEN_IDS) + 1
+    wanted = name if _CONTENT_ID.fullmatch(name) and name not in room.ids else f"attachment-{number}"
     while wanted in room.ids:
         wanted += "_"
     room.ids.add(wanted)

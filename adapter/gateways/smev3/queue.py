@@ -241,8 +241,7 @@ class MessageQueue(Generic[M]):
         if not attached:
             return await self._finish(take, message, reply.raw, verdicts, NOTHING)
         if self._fetching is None or self._group is None:
-            _log.error("smev3.attachments-not-configured", operation=self._operation, message_id=message.message_id)
-            return _Turn.FAILED
+            return self._pause(message, "attachments cannot be taken: FILES_ROOT is not set")
 
         async def finish(collected: Collected) -> None:
             await self._finish(take, message, reply.raw, verdicts, collected)
