@@ -6,8 +6,11 @@ detached signatures that are right.
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import lzma
 import re
+import struct
 import zipfile
 import zlib
 from collections import Counter
@@ -41,6 +44,19 @@ _ARCHIVE_STARTS = (b"PK\x03\x04", b"PK\x05\x06", b"Rar!", b"7z\xbc\xaf", b"\x1f\
 #: Documents that are zip files inside.
 _ZIPPED_DOCUMENTS = (".docx", ".xlsx", ".pptx", ".odt", ".ods", ".odp", ".epub")
 
+#: What reading a broken zip raises; OSError when its own offsets lead out of the file.
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    OSError,
+)
+
 
 class ArchiveError(Exception):
     """An archive is not taken: ``code`` is of Приложение 1, the text what details say."""
@@ -71,8 +87,9 @@ def judge(archive: Archive, application: Application, desk: SignatureDesk) -> No
     try:
         with archive.open() as file, zipfile.ZipFile(file) as opened:
             _Judge(opened, archive, application, desk).judge()
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError):
-        # NotImplementedError: a compression that nobody here knows; RuntimeError: an encrypted member.
+    except _UNREADABLE as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
         raise ArchiveError("INVALID_FILES_STRUCTURE", "Архив не является zip-архивом") from None
 
 
