@@ -45,6 +45,7 @@ class Stack:
         log, run = self.places.log, self.places.run
         self.certificates = self.places.state / "certificates"
         self.keys = local / "keys"
+        self.files = self.places.state / "files"
         self.upstream_env = local / "upstream.env"
         self.postgres = LocalPostgres(self.places.state / "postgres", log_dir=log, run_dir=run)
         self.signing = Program("sign-service", "Signing service", self.places)
@@ -99,7 +100,7 @@ class Stack:
         return stopped
 
     def _start(self) -> None:
-        for folder in (self.places.state, self.places.log, self.places.run):
+        for folder in (self.places.state, self.places.log, self.places.run, self.files):
             folder.mkdir(parents=True, exist_ok=True)
         self._make_keys()
         self.rabbit.start()
@@ -108,8 +109,10 @@ class Stack:
             self.postgres.create_database(DATABASE)
         ports = self._ports()
         sign_url = self._serve(self.signing, "simulators.sign_service", ports["sign"])
-        simulator_url = self._serve(self.simulator, "simulators.smev3", ports["smev3"], *ACK_WINDOW)
-        environment = self._adapter_environment(sign_url, simulator_url, ports["health"])
+        storage = ("--ftp-port", str(ports["ftp"]))
+        simulator_url = self._serve(self.simulator, "simulators.smev3", ports["smev3"], *ACK_WINDOW, *storage)
+        files = {"FILES_ROOT": str(self.files), "SMEV_FTP_PORT": str(ports["ftp"])}
+        environment = self._adapter_environment(sign_url, simulator_url, ports["health"]) | files
         self.adapter.start(
             [str(Path(sys.executable).with_name("adapter")), "run"],
             lambda: _missing(ports["health"]),
@@ -128,7 +131,7 @@ class Stack:
     def _ports(self) -> dict[str, int]:
         """Return the ports of our programs; those in use by the programs themselves stay."""
         file = self.places.state / "ports.json"
-        names = {"sign": self.signing, "smev3": self.simulator, "health": self.adapter}
+        names = {"sign": self.signing, "smev3": self.simulator, "ftp": self.simulator, "health": self.adapter}
         kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         free = remembered_ports(file, [name for name, program in names.items() if not program.running])
         return kept | free

@@ -41,6 +41,10 @@ def main() -> int:
     owners = {"broker": RABBITMQ, "database": POSTGRES, "adapter": ADAPTER, "keys": ADAPTER}
     for folder, user in (owners | {"upstream": int(os.environ.get("HOST_UID", "1000"))}).items():
         _give(STACK / folder, user)
+    files = STACK / "files"  # what lies there already is the adapter's own
+    files.mkdir(exist_ok=True)
+    os.chown(files, ADAPTER, ADAPTER)
+    files.chmod(0o700)
     return 0
 
 

@@ -39,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         multipart_empty=options.multipart_empty_queue,
         ftp_host=options.listen,
         ftp_port=None if options.ftp_port < 0 else options.ftp_port,
+        ftp_passive=options.ftp_passive_ports,
     )
     try:
         app = make_app(config)
@@ -63,8 +64,21 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--ftp-port", type=int, default=0, metavar="N", help="file storage; 0 takes a free one, -1 none"
     )
+    parser.add_argument(
+        "--ftp-passive-ports",
+        type=_ports,
+        default=range(0),
+        metavar="FIRST-LAST",
+        help="where the file storage listens for transfers; by default anywhere",
+    )
     parser.add_argument("--verbose", action="store_true", help="log every refusal")
     return parser.parse_args(argv)
+
+
+def _ports(text: str) -> range:
+    """Read ``2122-2141``. Raises ValueError, of which argparse makes a sentence."""
+    first, _, last = text.partition("-")
+    return range(int(first), int(last) + 1)
 
 
 if __name__ == "__main__":

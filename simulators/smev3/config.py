@@ -29,7 +29,8 @@ class SimulatorConfig:
     answers an empty queue as multipart/related, like CXF does. ``waiting_limit`` bounds unacked answers: above it the
     door says DestinationOverflow. ``timestamp_age`` is how far the Timestamp of a question may be from now.
     ``files_limit`` bounds the files of one message, in bytes. ``ftp_host`` and ``ftp_port`` are where the file storage
-    listens (port 0 takes a free one, ``None`` leaves it out). ``clock`` returns aware moments.
+    listens (port 0 takes a free one, ``None`` leaves it out), ``ftp_passive`` where for transfers (anywhere when it is
+    empty). ``clock`` returns aware moments.
     """
 
     keys: Path
@@ -44,4 +45,5 @@ class SimulatorConfig:
     files_limit: int = FILES_LIMIT
     ftp_host: str = "127.0.0.1"
     ftp_port: int | None = 0
+    ftp_passive: range = range(0)
     clock: Callable[[], datetime] = field(default=utc_now)

@@ -70,9 +70,12 @@ class Access:
 class FtpArea:
     """The server with its folders; everything is deleted when it stops."""
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0, *, fault_of: FaultOf | None = None) -> None:
-        """``fault_of`` is asked in the server's thread."""
+    def __init__(
+        self, host: str = "127.0.0.1", port: int = 0, *, passive: range = range(0), fault_of: FaultOf | None = None
+    ) -> None:
+        """``passive`` are the ports for transfers, empty for any; ``fault_of`` is asked in the server's thread."""
         self._address = (host, port)
+        self._passive = passive or None
         self._fault_of = fault_of or _nothing
         self._folder: Path | None = None
         self._authorizer: _Doorkeeper | None = None
@@ -91,7 +94,14 @@ class FtpArea:
         self._authorizer = _Doorkeeper(self._fault_of)
         self._authorizer.add_anonymous(str(self._folder / "uploads"), perm=_SENDER)
         handler = type(
-            "Handler", (_Handler,), {"authorizer": self._authorizer, "abstracted_fs": _Folders, "fault_of": self._fault}
+            "Handler",
+            (_Handler,),
+            {
+                "authorizer": self._authorizer,
+                "abstracted_fs": _Folders,
+                "fault_of": self._fault,
+                "passive_ports": self._passive,
+            },
         )
         try:
             server = FTPServer(self._address, handler, ioloop=IOLoop())

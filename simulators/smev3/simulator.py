@@ -85,7 +85,9 @@ class Simulator:
         desk = SignatureDesk(gost, anchors, certificates_of((config.keys / "sp.crt.pem").read_bytes()))
         self.ledger = Ledger()
         self.scenarios = Scenarios()
-        self.area = FtpArea(config.ftp_host, config.ftp_port or 0, fault_of=self.scenarios.fault_of)
+        self.area = FtpArea(
+            config.ftp_host, config.ftp_port or 0, passive=config.ftp_passive, fault_of=self.scenarios.fault_of
+        )
         self.attachments = AttachmentDesk(gost, anchors, self.area, config.files_limit)
         self.debt_requests = DebtRequests.from_file(config.fixtures)
         self.office = Office(
