@@ -99,10 +99,10 @@ def open_beneath(folder: Path, relative: str) -> FileIO:
             inner = os.open(step, _SAFELY | os.O_DIRECTORY, dir_fd=handle)
             os.close(handle)
             handle = inner
-        file = FileIO(os.open(name, _SAFELY, dir_fd=handle), "rb")
+        opened = os.open(name, _SAFELY, dir_fd=handle)
     finally:
         os.close(handle)
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        os.close(opened)
         raise NotRegularError
-    return file
+    return FileIO(opened, "rb")
