@@ -79,6 +79,14 @@ _MEANING: Final[Mapping[Code, str]] = {
         "The answer is in the journal with its exact bytes, attachments that are right lie below FILES_ROOT, and the "
         "gateway was told that it was received."
     ),
+    Code.UNSUPPORTED_ALGORITHM: (
+        "A message is signed by an algorithm, or names its certificate in a way, that is not verified here. It was not "
+        "believed; `details.rule` names what is unsupported."
+    ),
+    Code.GATEWAY_SIGNATURE: (
+        "A message of the ШЭП is not believed: `details` has the verdicts apart (signature, chain, period, revocation, "
+        "БИН). As the answer to a send it is the cause of `ADAPTER-UNCERTAIN`."
+    ),
     Code.REJECTED_BY_PROVIDER: (
         "The provider rejected the request without naming a reason code of its own. With one, that code "
         "(`NO_DATA`, `ACCESS_DENIED`, `UNKNOWN_REQUEST_DESCRIPTION`, `FAILURE`) stands here instead."

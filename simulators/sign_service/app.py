@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from adapter.signing.certificates import read_certificate
 from adapter.signing.gost import GostEngine
+from adapter.signing.kz import KzEngine
 from adapter.signing.wire import (
     MAX_BODY,
     CallRefused,
@@ -25,6 +26,7 @@ from adapter.signing.wire import (
     VerifyDigestRequest,
     VerifyRequest,
 )
+from simulators.sign_service import kz
 from simulators.sign_service.keyring import Keyring, ServedKey, load_keyring
 from simulators.sign_service.work import RefusedError, Workshop
 
@@ -67,6 +69,7 @@ def make_app(
     app.router.add_post("/v1/verify-digest", door.verify_digests)
     app.router.add_get("/v1/certificates", door.certificates)
     app.router.add_get("/healthz", door.health)
+    kz.add_routes(app, directory, KzEngine(engine), clock)
     return app
 
 

@@ -1,0 +1,284 @@
+"""The signing service's calls for the ШЭП: the reference service by its contract, and NCANode by a stand-in."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from lxml import etree
+
+from adapter.errors import SignerError
+from adapter.signing.kz_client import KzSigningClient
+from adapter.signing.kz_ncanode import NcaNodeSigner, Pkcs12
+from adapter.xml.parser import parse
+from adapter.xml.wssecurity import SOAP, UNSIGNED, WSU, verify_document, verify_envelope
+from simulators.keys import make_keys
+from simulators.shep.keys import read_pair
+from simulators.sign_service.app import make_app
+from tests.contract.shep_signing import Hand, enveloped
+from tests.contract.sign_service_stand import Contract, b64, serving, tokens_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from adapter.signing.kz import KzEngine
+
+pytest_plugins = ("tests.contract.shep_fixtures",)
+
+BODY = f'<S:Body xmlns:S="{SOAP}" xmlns:wsu="{WSU}" wsu:Id="id-1"><a  b=\'1\'>текст</a></S:Body>'.encode()
+DOCUMENT = '<r xmlns:q="urn:q"  a="q:b"><b>текст</b></r>'.encode()
+
+
+@pytest.fixture(scope="module")
+def folder(shep_keys: Path) -> Path:
+    """The key folder of a service that serves both gateways."""
+    make_keys(shep_keys.parent)
+    return shep_keys.parent
+
+
+@pytest.fixture
+async def service(folder: Path) -> AsyncIterator[tuple[str, aiohttp.ClientSession]]:
+    timeout = aiohttp.ClientTimeout(total=20)
+    async with serving(make_app(folder)) as url, aiohttp.ClientSession(timeout=timeout) as session:
+        yield url, session
+
+
+def client(service: tuple[str, aiohttp.ClientSession], folder: Path, **more: Any) -> KzSigningClient:
+    return KzSigningClient(service[0], session=service[1], **{"tokens": tokens_of(folder / "kz"), **more})
+
+
+class NcaNode:
+    """NCANode 3 as it is known: rewrites messages, takes the first signature, looks at no place."""
+
+    def __init__(self, hand: Hand) -> None:
+        self.hand = hand
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.verdict: dict[str, Any] = {
+            "valid": True,
+            "signers": [{"valid": True, "revocations": [{"revoked": False}]}],
+        }
+        self.rename = ""
+        self.status = 200
+
+    def app(self) -> web.Application:
+        app = web.Application()
+        for path in ("/wsse/sign", "/xml/sign", "/wsse/verify", "/xml/verify"):
+            app.router.add_post(path, self.handle)
+        return app
+
+    async def handle(self, request: web.Request) -> web.Response:
+        call = await request.json()
+        self.calls.append((request.path, call))
+        if self.status != 200:
+            return web.json_response({"status": self.status, "message": "no"}, status=self.status)
+        answer = {"status": 200, "message": "OK"}
+        if request.path.endswith("verify"):
+            return web.json_response(answer | self.verdict)
+        assert base64.b64decode(call["key"] if "key" in call else call["signers"][0]["key"]) == b"p12"
+        make = self.wsse if request.path == "/wsse/sign" else self.xml
+        return web.json_response(answer | {"xml": make(call["xml"].encode())})
+
+    def wsse(self, message: bytes) -> str:
+        body = parse(message)[-1]
+        if self.rename:
+            body.set(f"{{{WSU}}}Id", self.rename)
+        alone = etree.tostring(body, encoding="utf-8")
+        signed = enveloped(alone.decode(), self.hand.signature(alone).decode())
+        return '<?xml version="1.0" encoding="UTF-8" standalone="no"?>' + signed.decode()
+
+    def xml(self, document: bytes) -> str:
+        return self.hand.document(etree.tostring(parse(document), encoding="utf-8")).decode()
+
+
+@pytest.fixture
+async def ncanode(kz: KzEngine, shep_keys: Path) -> AsyncIterator[tuple[NcaNode, NcaNodeSigner]]:
+    stand_in = NcaNode(Hand(kz, shep_keys, "shep"))
+    async with serving(stand_in.app()) as url, aiohttp.ClientSession() as session:
+        yield stand_in, NcaNodeSigner(url, session=session, keys={"shep": Pkcs12(b"p12", "Qwerty12", "one")})
+
+
+@pytest.mark.parametrize("key", ["shep", "shep-gost"])
+async def test_the_service_signs_bodies_and_documents(
+    service: tuple[str, aiohttp.ClientSession], folder: Path, kz: KzEngine, key: str
+) -> None:
+    signer = client(service, folder)
+    signed = await signer.sign_body(BODY, key=key)
+    assert signed.body == BODY
+    message = enveloped(BODY.decode(), signed.signature.decode())
+    assert verify_envelope(message, kz).math
+    verdict = await signer.verify_envelope(message)
+    assert (verdict.math, verdict.trust, verdict.period, verdict.revocation) == (True, "trusted", "valid", "good")
+    document = await signer.sign_document(DOCUMENT, key=key)
+    assert document.document.startswith(DOCUMENT.removesuffix(b"</r>"))
+    assert [found.math for found in verify_document(document.document, kz)] == [True]
+    assert [found.math for found in await signer.verify_document(document.document)] == [True]
+
+
+async def test_the_official_signs_documents_alone(service: tuple[str, aiohttp.ClientSession], folder: Path) -> None:
+    signer = client(service, folder)
+    assert (await signer.sign_document(DOCUMENT, key="shep-official")).certificate_sha256
+    with pytest.raises(SignerError, match="NOT_ALLOWED") as caught:
+        await signer.sign_body(BODY, key="shep-official")
+    assert not caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("key", "body", "said"),
+    [("nobody", BODY, "не задан токен"), ("shep", b"<a/>", "NOT_ALLOWED"), ("shep", b"<a", "NOT_XML")],
+)
+async def test_refusals_are_final(
+    service: tuple[str, aiohttp.ClientSession], folder: Path, key: str, body: bytes, said: str
+) -> None:
+    with pytest.raises(SignerError, match=said) as caught:
+        await client(service, folder).sign_body(body, key=key)
+    assert not caught.value.retryable
+
+
+async def test_verdicts_of_the_service_are_apart(
+    service: tuple[str, aiohttp.ClientSession], folder: Path, kz: KzEngine
+) -> None:
+    signer = client(service, folder)
+
+    async def found(name: str) -> tuple[bool, str, str, str]:
+        verdict = await signer.verify_envelope(Hand(kz, folder / "kz", name).signed("<a/>"))
+        return verdict.math, verdict.trust, verdict.period, verdict.revocation
+
+    assert await found("revoked") == (True, "trusted", "valid", "revoked")
+    assert await found("expired") == (True, "trusted", "expired", "good")
+    assert await found("foreign") == (True, "untrusted", "valid", "unchecked")
+    assert (await signer.verify_envelope(enveloped("<S:Body><a/></S:Body>", ""))).reason == UNSIGNED
+    strict = client(service, folder, trust=[read_pair(folder / "kz", "other").certificate_der])
+    assert (await strict.verify_envelope(Hand(kz, folder / "kz", "shep").signed("<a/>"))).trust == "untrusted"
+
+
+async def test_every_answer_keeps_the_contract(service: tuple[str, aiohttp.ClientSession], folder: Path) -> None:
+    contract, (url, session) = Contract(), service
+    token = tokens_of(folder / "kz")["shep"]
+    item = {"kind": "wsse", "key": "shep", "content": b64(BODY)}
+    for path, body in (
+        ("/v1/kz/sign", {"items": [item, {**item, "key": "nobody"}, {**item, "key": "shep-gost"}]}),
+        ("/v1/kz/sign", {"items": [{**item, "content": "%"}]}),
+        ("/v1/kz/verify", {"items": [{"kind": "xml", "content": b64(DOCUMENT)}], "trust": []}),
+        ("/v1/kz/verify", {"items": [{"kind": "wsse", "content": b64(b"<a>")}]}),
+        ("/v1/kz/verify", {"items": [{"kind": "wsse", "content": b64(DOCUMENT)}], "trust": [b64(b"none")]}),
+    ):
+        async with session.post(url + path, json=body, headers={"Authorization": f"Bearer {token}"}) as response:
+            contract.answer("post", path, response.status, await response.json())
+    async with session.get(url + "/v1/kz/certificates") as response:
+        assert response.status == 401
+        contract.answer("get", "/v1/kz/certificates", 401, await response.json())
+    headers = {"Authorization": f"Bearer {token}"}
+    async with session.get(url + "/v1/kz/certificates", headers=headers) as response:
+        contract.answer("get", "/v1/kz/certificates", 200, await response.json())
+
+
+async def test_a_signature_over_something_else_is_refused(folder: Path, kz: KzEngine) -> None:
+    hand = Hand(kz, folder / "kz", "shep")
+
+    async def astray(_: web.Request) -> web.Response:
+        other = BODY.replace("текст".encode(), b"")
+        item = {"signature": b64(hand.signature(other)), "certificate_sha256": "0" * 64}
+        return web.json_response({"items": [item]})
+
+    app = web.Application()
+    app.router.add_post("/v1/kz/sign", astray)
+    async with serving(app) as url, aiohttp.ClientSession() as session:
+        with pytest.raises(SignerError, match="другое содержимое") as caught:
+            await KzSigningClient(url, session=session, tokens={"shep": "x"}).sign_body(BODY, key="shep")
+    assert not caught.value.retryable
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+async def test_a_busy_service_may_be_asked_again(status: int) -> None:
+    async def busy(_: web.Request) -> web.Response:
+        return web.Response(status=status)
+
+    app = web.Application()
+    app.router.add_post("/v1/kz/verify", busy)
+    async with serving(app) as url, aiohttp.ClientSession() as session:
+        with pytest.raises(SignerError) as caught:
+            await KzSigningClient(url, session=session, tokens={"shep": "x"}).verify_envelope(b"<a/>")
+    assert caught.value.retryable
+
+
+@pytest.mark.parametrize("rename", ["", "id-of-ncanode"])
+async def test_ncanode_signs_and_our_bytes_stay(
+    ncanode: tuple[NcaNode, NcaNodeSigner], kz: KzEngine, rename: str
+) -> None:
+    stand_in, signer = ncanode
+    stand_in.rename = rename
+    signed = await signer.sign_body(BODY, key="shep")
+    assert signed.body == (BODY.replace(b"id-1", rename.encode()) if rename else BODY)
+    assert verify_envelope(enveloped(signed.body.decode(), signed.signature.decode()), kz).math
+    document = await signer.sign_document(DOCUMENT, key="shep")
+    assert document.document.startswith(DOCUMENT.removesuffix(b"</r>"))
+    assert [found.math for found in verify_document(document.document, kz)] == [True]
+    assert [path for path, _ in stand_in.calls] == ["/wsse/sign", "/xml/sign"]
+    assert stand_in.calls[0][1]["keyAlias"] == "one"
+
+
+async def test_ncanode_is_asked_only_about_a_signature_in_its_place(
+    ncanode: tuple[NcaNode, NcaNodeSigner], kz: KzEngine, shep_keys: Path
+) -> None:
+    stand_in, signer = ncanode
+    hand = Hand(kz, shep_keys, "shep")
+    message = hand.signed("<a/>")
+    verdict = await signer.verify_envelope(message)
+    assert (verdict.math, verdict.trust, verdict.period, verdict.revocation) == (True, "trusted", "valid", "good")
+    assert stand_in.calls[-1][1]["revocationCheck"] == ["OCSP", "CRL"]
+    asked = len(stand_in.calls)
+    wrapped = message.replace(b'wsu:Id="id-1"', b'wsu:Id="id-2"')
+    assert "not over the Body" in (await signer.verify_envelope(wrapped)).reason
+    assert (await signer.verify_envelope(enveloped("<S:Body><a/></S:Body>", ""))).reason == UNSIGNED
+    assert len(stand_in.calls) == asked
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [
+        ({"valid": False, "signers": [{"valid": False}]}, (True, "untrusted", "unchecked")),
+        (
+            {"valid": False, "signers": [{"valid": False, "revocations": [{"by": "CRL", "revoked": True}]}]},
+            (True, "unchecked", "revoked"),
+        ),
+        ({"valid": False, "signers": [{"valid": True}]}, (False, "trusted", "unchecked")),
+        ({"valid": False}, (True, "untrusted", "unchecked")),
+    ],
+)
+async def test_what_ncanode_says_in_one_word_is_taken_apart(
+    ncanode: tuple[NcaNode, NcaNodeSigner],
+    kz: KzEngine,
+    shep_keys: Path,
+    verdict: dict[str, Any],
+    expected: tuple[bool, str, str],
+) -> None:
+    stand_in, signer = ncanode
+    stand_in.verdict = verdict
+    found = await signer.verify_envelope(Hand(kz, shep_keys, "shep").signed("<a/>"))
+    assert (found.math, found.trust, found.revocation) == expected
+
+
+@pytest.mark.parametrize(("status", "retryable"), [(400, False), (500, True)])
+async def test_a_refusal_of_ncanode_is_one_of_ours(
+    ncanode: tuple[NcaNode, NcaNodeSigner],
+    status: int,
+    retryable: bool,  # noqa: FBT001  — a case
+) -> None:
+    stand_in, signer = ncanode
+    stand_in.status = status
+    with pytest.raises(SignerError) as caught:
+        await signer.sign_body(BODY, key="shep")
+    assert caught.value.retryable == retryable
+    assert "Qwerty12" not in f"{caught.value}{signer._keys}"
+
+
+async def test_a_cancelled_caller_is_not_kept(ncanode: tuple[NcaNode, NcaNodeSigner]) -> None:
+    task = asyncio.create_task(ncanode[1].sign_body(BODY, key="shep"))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
