@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _SOON = timedelta(days=14)
+#: Characters of a token that nobody guesses.
+_LONG_ENOUGH = 16
 
 
 def cautions(environment: Mapping[str, str], values: Mapping[str, Any], now: datetime | None = None) -> Iterator[str]:
@@ -37,8 +39,22 @@ def cautions(environment: Mapping[str, str], values: Mapping[str, Any], now: dat
         values["FILES_ROOT"].resolve().is_relative_to(path.resolve()) for path in values["FILES_IN_PATHS"] or ()
     ):
         yield "FILES_ROOT lies in FILES_IN_PATHS: any command may send any received file"
+    yield from _postamat(values)
     yield from _ageing(values, now or datetime.now(UTC))
     yield from _similar(environment)
+
+
+def _postamat(values: Mapping[str, Any]) -> Iterator[str]:
+    url = urlsplit(values.get("POSTAMAT_URL") or "")
+    if url.scheme == "http" and url.hostname not in _LOOPBACK:
+        yield "POSTAMAT_URL is plain http: the token and the numbers of cases travel in the clear"
+    tokens = {
+        "POSTAMAT_TOKEN": [values.get("POSTAMAT_TOKEN")],
+        "POSTAMAT_LOCKER_TOKENS": list((values.get("POSTAMAT_LOCKER_TOKENS") or {}).values()),
+    }
+    for name, given in tokens.items():
+        if values.get("POSTAMAT_MODE") == "portal" and any(len(token) < _LONG_ENOUGH for token in given if token):
+            yield f"{name} holds a token of fewer than {_LONG_ENOUGH} characters: who guesses it can move cases"
 
 
 def _ageing(values: Mapping[str, Any], now: datetime) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
@@ -153,6 +153,25 @@ def _files_in(paths: tuple[Path, ...] | None) -> Faults:
         yield "FILES_IN_PATHS", "must name folders that are there and may be read"
 
 
+def _portal_called(mode: str, url: str | None, token: str | None) -> Faults:
+    if mode == "client" and url is None:
+        yield "POSTAMAT_URL", "is required with POSTAMAT_MODE=client"
+    if mode == "client" and token is None:
+        yield "POSTAMAT_TOKEN", "is required with POSTAMAT_MODE=client"
+
+
+def _lockers_served(mode: str, token: str | None, tokens: Mapping[str, str] | None) -> Faults:
+    if mode == "portal" and token is None and tokens is None:
+        yield "POSTAMAT_TOKEN", "is required with POSTAMAT_MODE=portal unless POSTAMAT_LOCKER_TOKENS names every locker"
+    if mode == "client" and tokens is not None:
+        yield "POSTAMAT_LOCKER_TOKENS", "is for POSTAMAT_MODE=portal: an external portal has one token"
+
+
+def _portal_authority(url: str | None, authority: Pem | None) -> Faults:
+    if authority is not None and not (url or "").startswith("https:"):
+        yield "POSTAMAT_URL", "must be https:// for POSTAMAT_CA to be used"
+
+
 CHECKS: tuple[Check, ...] = (
     (("MQ_TLS", "CA_CERT"), _broker_authority),
     (("MQ_TLS", "MQ_USER"), _login_needs_tls),
@@ -174,6 +193,10 @@ CHECKS: tuple[Check, ...] = (
     _key_of("SIGN_CLIENT_CERT", "SIGN_CLIENT_KEY"),
     (("FILES_ROOT",), _files_root),
     (("FILES_IN_PATHS",), _files_in),
+    (("POSTAMAT_MODE", "POSTAMAT_URL", "POSTAMAT_TOKEN"), _portal_called),
+    (("POSTAMAT_MODE", "POSTAMAT_TOKEN", "POSTAMAT_LOCKER_TOKENS"), _lockers_served),
+    (("POSTAMAT_URL", "POSTAMAT_CA"), _portal_authority),
+    _authority("POSTAMAT_CA"),
     (("DATABASE_SSLMODE", "DATABASE_CA"), _database_authority),
     _authority("DATABASE_CA"),
     _together("ELASTIC_USER", "ELASTIC_PASS"),

@@ -146,6 +146,30 @@ class Files:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Postamat:
+    """Постаматы. ``mode`` is portal or client; times in seconds; ``locker_tokens`` by the number of a locker."""
+
+    mode: str
+    url: str | None
+    token: str | None = field(repr=False)
+    locker_tokens: Mapping[str, str] | None = field(repr=False)
+    timeout: float
+    ca: Pem | None
+    check_timestamp: bool
+    timestamp_window: float
+    storage_days: int
+
+    @property
+    def window(self) -> float | None:
+        """How far the timestamp of a locker's call may be from now; ``None`` does not look."""
+        return self.timestamp_window if self.check_timestamp else None
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """Return the context for https, ``None`` for plain http."""
+        return client_context(self.ca, None, None) if (self.url or "").startswith("https:") else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Elastic:
     """Elasticsearch, where metrics go."""
 
@@ -216,6 +240,7 @@ class Settings:
     database: Database
     smev: Smev | None
     signing: Signing | None
+    postamat: Postamat | None
     files: Files | None
     elastic: Elastic | None
     health: Health

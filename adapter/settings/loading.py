@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from hashlib import sha256
@@ -15,12 +16,10 @@ from adapter.settings.values import WrongValueError, version_in
 from adapter.settings.variables import VARIABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from adapter.settings.variables import Variable
 
 #: Groups of variables that serving an action of a gateway needs; the others are always read.
-_GATEWAY_NEEDS = {"smev3": frozenset({"smev", "signing"})}
+_GATEWAY_NEEDS = {"smev3": frozenset({"smev", "signing"}), "postamat": frozenset({"postamat"})}
 #: The schema spoken where neither SMEV_VERSION nor the endpoint says another.
 _SCHEMA_VERSION = "1.2"
 _ALWAYS = frozenset({"broker", "services", "database", "health", "pipeline", "logging", "options"})
@@ -114,6 +113,7 @@ def _settings(
         database=groups.Database(**fields("database")),
         smev=groups.Smev(**fields("smev")) if "smev" in needed else None,
         signing=groups.Signing(**fields("signing")) if "signing" in needed else None,
+        postamat=groups.Postamat(**fields("postamat")) if "postamat" in needed else None,
         files=groups.Files(**fields("files")) if "files" in needed else None,
         elastic=groups.Elastic(**fields("elastic")) if "elastic" in needed else None,
         health=groups.Health(**fields("health")),
@@ -122,10 +122,17 @@ def _settings(
         services=groups.Services(**fields("services"), options=fields("options")),
         warnings=tuple(cautions(environment, values)),
         effective={variable.name: _shown(variable, given, values) for variable in VARIABLES},
-        secrets=tuple(
-            v for variable in VARIABLES if variable.secret and isinstance(v := values.get(variable.name), str)
-        ),
+        secrets=tuple(_secrets(values)),
     )
+
+
+def _secrets(values: Mapping[str, Any]) -> Iterator[str]:
+    for variable in VARIABLES:
+        value = values.get(variable.name) if variable.secret else None
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, Mapping):
+            yield from value.values()
 
 
 def _shown(variable: Variable, given: Mapping[str, str], values: Mapping[str, Any]) -> str:

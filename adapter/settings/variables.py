@@ -133,7 +133,7 @@ VARIABLES: tuple[Variable, ...] = (
     _V("FILES_MAX_SIZE", "files", "max_size", read.size(1_000, 10**10), "Largest file of a command or an answer",
        "1GB"),
     _V("POSTAMAT_MODE", "postamat", "mode", read.choice("portal", "client"),
-       "portal: the adapter serves the lockers and owns the cases; client: it calls an external portal", "portal"),
+       "Mode: portal serves the lockers and owns the cases, client calls an external portal", "portal"),
     _V("POSTAMAT_URL", "postamat", "url", read.url,
        "Address of the external portal, without /rest-api; required in mode client",
        example="https://portal.mfc.example.org"),
