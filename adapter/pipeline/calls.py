@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 #: Shortest pause in seconds of an exchange that a breaker has put off.
 _SOON: Final = 0.5
 #: Pause in seconds after a file could not be moved: the gateway has tried more than once, and moves all of it again.
-_FILES: Final = 10.0
+_FILES: Final = 5.0
 
 
 class Caller:

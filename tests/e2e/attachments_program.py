@@ -1,0 +1,12 @@
+"""``adapter run`` with a service that takes files: debt requests, whose real provider takes none."""
+
+from __future__ import annotations
+
+import sys
+
+from adapter.cli import main
+from adapter.services.zhkh_debt_requests import ZhkhDebtRequests
+
+if __name__ == "__main__":
+    ZhkhDebtRequests.attachments = True
+    sys.exit(main(["run"]))
