@@ -107,7 +107,7 @@ def _served(directory: Path, engine: GostEngine, name: str, allowed: Sequence[st
     if not isinstance(token, str) or len(token) < 16:
         raise KeyringError(f"tokens.json: {name} needs a token of at least 16 characters")
     if not all(isinstance(what, str) and (what in _WORDS or what.startswith("smev3-xml:")) for what in allowed):
-        raise KeyringError(f"keys.json: {name} lists something that is neither cms, cms-digest nor smev3-xml:NAME")
+        raise KeyringError(f"keys.json: {name} lists something that is neither cms nor cms-digest nor smev3-xml:NAME")
     try:
         key = engine.load_key((directory / f"{name}.key.pem").read_bytes())
         certificate = pem.unarmor((directory / f"{name}.crt.pem").read_bytes())[2]

@@ -165,4 +165,4 @@ async def test_keys_json_decides_what_a_key_may_sign(tmp_path: Path) -> None:
             client = SigningClient(url, session=session, tokens=tokens_of(tmp_path))
             listed = {info.name: info.allowed for info in await client.certificates()}
             await client.close()
-    assert listed == {"ov": ["smev3-xml:Timestamp"], "sp": ["smev3-xml:*", "cms"]}
+    assert listed == {"ov": ["smev3-xml:Timestamp"], "sp": ["smev3-xml:*", "cms", "cms-digest"]}
