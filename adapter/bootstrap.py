@@ -41,14 +41,19 @@ def _alarm(observer: Observer, reason: str) -> None:
     observer.count("source-paused")
 
 
-def _attachments(settings: Settings, options: Smev3Options, signer: SigningClient) -> tuple[Outgoing, Incoming | None]:
+async def _attachments(
+    settings: Settings, options: Smev3Options, signer: SigningClient
+) -> tuple[Outgoing, Incoming | None]:
     """Return both ways of attachments; what a command brings itself needs no FILES_ROOT, what comes in does."""
     files, ftp = settings.files, FtpFiles(timeout=options.timeout)
     policy = FilesPolicy() if files is None else files.policy()
     outgoing = Outgoing(options, signer=signer, files=FilesIn(policy), ftp=ftp)
     if files is None:
         return outgoing, None
-    return outgoing, Incoming(options, signer=signer, store=FileStore(files.root), ftp=ftp)
+    store = FileStore(files.root)
+    if removed := await store.sweep():
+        log.info("leftovers of dead processes removed from FILES_ROOT", count=removed)
+    return outgoing, Incoming(options, signer=signer, store=store, ftp=ftp)
 
 
 async def open_gateways(
@@ -86,7 +91,7 @@ async def open_gateways(
         ftp_host=smev.ftp_host,
         ftp_port=smev.ftp_port,
     )
-    outgoing, incoming = _attachments(settings, options, signer)
+    outgoing, incoming = await _attachments(settings, options, signer)
     source = Smev3Source(
         options,
         session=smev_session,
