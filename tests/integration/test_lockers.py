@@ -8,41 +8,28 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import asyncpg
 import pytest
 
 from adapter.gateways.postamat.api import LockerCall, Operation
-from adapter.journal.migrate import migrate
 from adapter.lockers.refusals import LockerRefusedError, Refusal
 from adapter.lockers.rules import Case, CaseState, Locker
 from adapter.lockers.store import LockerStore
+from tests.integration.lockers_database import empty_pool, filled_pool  # noqa: F401  — fixtures
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.conftest import Database
+    import asyncpg
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 STAMP = str(int(NOW.timestamp()))
 
 
 @pytest.fixture
-async def connections(database: Database) -> AsyncIterator[list[asyncpg.Connection]]:
+async def connections(pool: asyncpg.Pool) -> AsyncIterator[list[asyncpg.Connection]]:
     """Three connections to one database: two lockers and somebody who looks."""
     async with AsyncExitStack() as stack:
-        found = []
-        for _ in range(3):
-            connection = await asyncpg.connect(
-                host=database.host,
-                port=database.port,
-                user=database.user,
-                password=database.password,
-                database=database.name,
-            )
-            stack.push_async_callback(connection.close)
-            found.append(connection)
-        await migrate(found[0])
-        yield found
+        yield [await stack.enter_async_context(pool.acquire()) for _ in range(3)]
 
 
 @pytest.fixture

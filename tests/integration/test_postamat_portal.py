@@ -5,32 +5,32 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
-import asyncpg
 import pytest
 from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
+from yarl import URL
 
 from adapter.gateways.postamat.api import Operation
-from adapter.journal.migrate import migrate
 from adapter.lockers.rules import Case, CaseState, Locker
 from adapter.lockers.store import LockerStore, RegistersAwayError, Verdict
 from adapter.web.postamat import AWAY, LockerTokens, add_routes
+from tests.contract.sign_service_stand import serving
+from tests.integration.lockers_database import empty_pool, filled_pool  # noqa: F401  — fixtures
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    import asyncpg
+
     from adapter.exchange import Event
     from adapter.gateways.postamat.api import LockerCall
-    from tests.conftest import Database
-
 NOW = datetime(2022, 3, 23, 8, 14, 1, tzinfo=UTC)
 TOKEN, OTHER = "tok-12345-secret", "tok-77-secret"
 PARAMETERS = {
@@ -96,33 +96,18 @@ class Portal:
         return case.state, len(movements)
 
 
-@asynccontextmanager
-async def portal_on(database: Database) -> AsyncIterator[Portal]:
-    address = {"host": database.host, "port": database.port, "user": database.user, "password": database.password}
-    async with (
-        asyncpg.create_pool(**address, database=database.name, min_size=1, max_size=5) as pool,
-        pool.acquire() as connection,
-    ):
-        await migrate(connection)
+@pytest.fixture
+async def portal(pool: asyncpg.Pool) -> AsyncIterator[Portal]:
+    async with pool.acquire() as connection:
         store = LockerStore(connection)
         for number in ("1233", "77"):
             await store.add_locker(Locker(number=number, address="Калуга", departments=("ТОСП-1",), storage_days=3))
         desk, app = PostgresDesk(pool), web.Application()
         add_routes(app, desk, LockerTokens(TOKEN, {"77": OTHER}), clock=lambda: NOW, timeout=5)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            yield Portal(runner.addresses[0][1], desk, store)
-        finally:
-            await runner.cleanup()
-
-
-@pytest.fixture
-async def portal(database: Database) -> AsyncIterator[Portal]:
-    async with portal_on(database) as portal:
-        await register(portal, "1.22-51")
-        yield portal
+        async with serving(app) as url:
+            portal = Portal(URL(url).port, desk, store)
+            await register(portal, "1.22-51")
+            yield portal
 
 
 async def register(portal: Portal, casenum: str) -> None:
@@ -234,7 +219,7 @@ async def test_registers_that_are_away_are_a_neutral_500_and_the_repeat_is_carri
     assert await portal.tell() == SAVED
 
 
-async def test_registers_that_do_not_answer_are_a_neutral_500(database: Database) -> None:
+async def test_registers_that_do_not_answer_are_a_neutral_500() -> None:
     class Frozen:
         async def take(self, call: LockerCall, at: datetime) -> Verdict:
             await asyncio.Event().wait()
@@ -242,14 +227,9 @@ async def test_registers_that_do_not_answer_are_a_neutral_500(database: Database
 
     app = web.Application()
     add_routes(app, Frozen(), LockerTokens(TOKEN), timeout=0.05)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        frozen = Portal(runner.addresses[0][1], None, None)
+    async with serving(app) as url:
+        frozen = Portal(URL(url).port, None, None)
         assert await frozen.tell() == (500, dict(AWAY))
-    finally:
-        await runner.cleanup()
 
 
 def test_without_any_token_nobody_may_call() -> None:
