@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from adapter.errors import InvalidCommandError, KnownError
-from adapter.exchange import Accepted, Call, Refused, Repeat, TryLater, Unanswered
+from adapter.exchange import Accepted, Call, Prepared, Refused, Repeat, TryLater, Unanswered
+from adapter.gateways.postamat import client
 from adapter.gateways.postamat.api import LockerCall, Operation, is_casenum
 from adapter.gateways.postamat.client import HIDDEN, PostamatGateway, PostamatOptions
 from adapter.http import make_session
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from adapter.exchange import Prepared, Sent
+    from adapter.exchange import Sent
 
 TOKEN = "s3cret/+&токен"
 PARAMETERS = {
@@ -279,3 +281,33 @@ def test_what_is_written_is_read_back_by_any_web_server(casenum: str, number: st
 
     written = LockerCall(Operation.ISSUE, casenum, number, number, number, number)
     assert dict(URL(written.target(), encoded=True).query) == written.parameters()
+
+
+WORDS = st.sampled_from(["status", "message", "name", "ok", "No case", ""])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | WORDS | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4),
+    max_leaves=8,
+)
+ANSWERS = st.binary(max_size=30) | JSON.map(lambda value: json.dumps(value).encode())
+
+
+@settings(max_examples=300)
+@given(st.sampled_from([200, 201, 301, 400, 404, 429, 500, 502]), ANSWERS)
+def test_only_what_is_described_ends_a_call(status: int, raw: bytes) -> None:
+    prepared = Prepared("issue", "id", b"", datetime(2026, 1, 1, tzinfo=UTC))
+    sent = client._judged(status, raw, prepared)
+    try:
+        said = json.loads(raw)
+    except ValueError:
+        said = None
+    said = said if isinstance(said, dict) else {}
+    if isinstance(sent, Accepted):
+        assert (status, said["status"]) == (200, "ok")
+    elif isinstance(sent, Refused):
+        assert 400 <= status <= 500
+        assert (sent.error.code, sent.error.description) == (said["name"].strip(), said["message"])
+    else:
+        assert isinstance(sent, Unanswered)
+        described = isinstance(said.get("name"), str) and isinstance(said.get("message"), str) and said["name"].strip()
+        assert not (400 <= status <= 500 and described)

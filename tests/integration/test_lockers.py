@@ -6,14 +6,15 @@ import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
 from adapter.gateways.postamat.api import LockerCall, Operation
 from adapter.lockers.refusals import LockerRefusedError, Refusal
-from adapter.lockers.rules import Case, CaseState, Locker
-from adapter.lockers.store import LockerStore
+from adapter.lockers.rules import STEPS, Case, CaseState, Locker
+from adapter.lockers.store import LockerStore, Verdict
 from tests.integration.lockers_database import empty_pool, filled_pool  # noqa: F401  — fixtures
 
 if TYPE_CHECKING:
@@ -202,6 +203,36 @@ async def test_copies_of_one_call_at_once_move_a_case_once_and_are_answered_alik
     assert [verdict.refusal for verdict in verdicts] == [None, None, None]
     assert sum(verdict.event is not None for verdict in verdicts) == 1
     assert len((await store.case("1.22-51"))[1]) == 1
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_calls_in_any_order_from_everywhere_leave_one_chain_of_legal_steps(
+    connections: list[asyncpg.Connection], store: LockerStore, seed: int
+) -> None:
+    """Three connections tell of one case at once, some of it twice: who won is open, that it fits together is not."""
+    await store.register(case())
+    chance = Random(seed)  # noqa: S311  — a dice, not a secret
+    told = [
+        call(chance.choice([*Operation]), number=chance.choice(["1233", "77"]), userid=str(chance.randrange(12)))
+        for _ in range(45)
+    ]
+
+    async def tell(connection: asyncpg.Connection, calls: list[LockerCall]) -> list[tuple[LockerCall, Verdict]]:
+        mine = LockerStore(connection)
+        return [(one, await mine.take(one, NOW)) for one in calls]
+
+    told_of = await asyncio.gather(*(tell(connection, told[n::3]) for n, connection in enumerate(connections)))
+    verdicts = [pair for pairs in told_of for pair in pairs]
+    ended, movements = await store.case("1.22-51")
+    state, place = CaseState.READY, None
+    for one in movements:
+        assert STEPS[state, one.operation] is one.state
+        assert place in (None, one.postamatid)
+        state, place = one.state, one.postamatid if one.state is CaseState.IN_LOCKER else None
+    assert (ended.state, ended.place) == (state, place)
+    assert sum(verdict.event is not None for _, verdict in verdicts) == len(movements)
+    for one in told:
+        assert len({str(verdict.body) for other, verdict in verdicts if other == one}) == 1
 
 
 async def test_a_step_belongs_to_the_transaction_of_its_owner(
