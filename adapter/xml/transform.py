@@ -22,7 +22,7 @@ from adapter.xml.parser import XmlError, parse
 from adapter.xml.text import encode_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _XML_NAME = "a name of the xml namespace (xml:lang, xml:space) is not allowed"
 _XML = b"http://www.w3.org/XML/1998/namespace"
@@ -150,16 +150,16 @@ class _Tag:
             else:
                 self.plain += b' %b="%b"' % (name, value)
 
-    def template(self, namespaces: dict[bytes, bytes], written: Container[bytes]) -> tuple[bytes, list[bytes]]:
+    def template(
+        self, namespaces: dict[bytes, bytes], is_written: Callable[[bytes], bool]
+    ) -> tuple[bytes, list[bytes]]:
         """Return the tag, its names marked, with ``%d`` for each number that it gives out, and what these are for.
 
-        ``namespaces`` maps the prefixes in force here to URIs; the URIs in ``written`` have a number already.
+        ``namespaces`` maps the prefixes in force here to URIs; a URI that ``is_written`` has a number already.
         """
         qualified = sorted((namespaces[prefix], local, prefix, value) for prefix, local, value in self.qualified)
-        fresh: list[bytes] = []
-        for uri in (namespaces[self.prefix], *[uri for uri, _, _, _ in qualified]):
-            if uri not in written and uri not in fresh:
-                fresh.append(uri)
+        uris = dict.fromkeys((namespaces[self.prefix], *[uri for uri, _, _, _ in qualified]))
+        fresh = [uri for uri in uris if not is_written(uri)]
         attributes = b"".join([b' \x02%b:%b="%b"' % (prefix, local, value) for _, local, prefix, value in qualified])
         declarations = b"".join([b' xmlns:ns%%d="%b"' % uri.replace(b"%", b"%%") for uri in fresh])
         return b"<\x02%b%b%b" % (self.name, declarations, (attributes + self.plain).replace(b"%", b"%%")), fresh
@@ -207,7 +207,11 @@ def _in_constant_prefixes(
     templates: dict[bytes, tuple[bytes, list[bytes]]] = {}
     for raw, tag in tags.items():
         declared = {uri: _mark(prefix) for prefix, uri in tag.declared.items()}
-        template, fresh = tag.template(namespaces, namespaces.values() - declared.keys())
+
+        def is_written(uri: bytes, declared: dict[bytes, bytes] = declared) -> bool:
+            return uri not in declared
+
+        template, fresh = tag.template(namespaces, is_written)
         templates[raw] = template, [declared[uri] for uri in fresh]
     marks = _bare_mark_last(dict.fromkeys(map(_mark, namespaces), b""))
     count = 0
@@ -252,10 +256,10 @@ class _Scope:
 
     __slots__ = ("close", "depth", "inner", "marks", "name", "namespaces", "start", "written")
 
-    def __init__(self, name: bytes, namespaces: dict[bytes, bytes]) -> None:
+    def __init__(self, name: bytes, namespaces: dict[bytes, bytes], marks: dict[bytes, bytes]) -> None:
         self.namespaces = namespaces
         self.written: dict[bytes, bytes] = {}
-        self.marks = _bare_mark_last(dict.fromkeys(map(_mark, namespaces), b""))
+        self.marks = _bare_mark_last(marks)
         self.name = name
         self.start = b"<" + _MARK + name
         self.close = b"</" + _MARK + name + b">"
@@ -285,8 +289,11 @@ class _Scope:
 
     def _read(self, raw: bytes) -> tuple[_Tag, _Scope, bytes, list[bytes]]:
         tag = _Tag(raw)
-        scope = _Scope(tag.name, {**self.namespaces, **tag.declared}) if tag.declared else self
-        known = (tag, scope, *tag.template(scope.namespaces, self.written))
+        scope = self
+        if tag.declared:
+            marks = self.marks | dict.fromkeys(map(_mark, tag.declared), b"")
+            scope = _Scope(tag.name, self.namespaces | tag.declared, marks)
+        known = (tag, scope, *tag.template(scope.namespaces, self.written.__contains__))
         if len(self.inner) < _MOST_KEPT:
             self.inner[raw] = known
         return known
@@ -308,7 +315,7 @@ class _Scope:
 
 def _in_scopes(pieces: list[_Piece]) -> Iterator[bytes]:
     """Rewrite any fragment."""
-    scope = _Scope(b"", {})
+    scope = _Scope(b"", {}, {})
     outer: list[_Scope] = []
     count = 0
     for raw, rest in pieces:
