@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 UP_SECONDS = 1800
 READY_SECONDS = 180
 #: Ports published on loopback; the names are docker-compose.yml's variables.
-PORTS = {"MQ_PORT": 5671, "SIM_SMEV_PORT": 8090, "HEALTH_PORT": 8080, "DATABASE_PORT": 5432, "ELASTIC_PORT": 9200}
+PORTS = {
+    "MQ_PORT": 5671,
+    "SIM_SMEV_PORT": 8090,
+    "SIM_EPGU_PORT": 8092,
+    "HEALTH_PORT": 8080,
+    "DATABASE_PORT": 5432,
+    "ELASTIC_PORT": 9200,
+}
 #: Says that the running containers are ours to stop.
 OWNED = LOCAL / "run/compose"
 #: Where the ``setup`` container leaves the upstream system's certificate.
@@ -56,6 +63,7 @@ def up() -> dict[str, str]:
         "CLIENT_CERT": str(CERTIFICATES / "upstream.crt.pem"),
         "CLIENT_KEY": str(CERTIFICATES / "upstream.key.pem"),
         "SIM_SMEV_URL": f"http://127.0.0.1:{PORTS['SIM_SMEV_PORT']}",
+        "SIM_EPGU_URL": f"http://127.0.0.1:{PORTS['SIM_EPGU_PORT']}",
     }
 
 

@@ -1,6 +1,6 @@
 """The whole stack as private processes: ``python -m deploy.local.stack up|down|status|demo|clean``.
 
-Broker, database, signing service, СМЭВ3 simulator and adapter are processes of their own on loopback; logs are in
+Broker, database, signing service, simulators and adapter are processes of their own on loopback; logs are in
 ``.local/log``, pid files in ``.local/run``, data in ``.local/state``. Where there is no apt but a docker engine, the
 same stack comes from docker-compose.yml.
 """
@@ -50,6 +50,7 @@ class Stack:
         self.postgres = LocalPostgres(self.places.state / "postgres", log_dir=log, run_dir=run)
         self.signing = Program("sign-service", "Signing service", self.places)
         self.simulator = Program("smev3-simulator", "СМЭВ3 simulator with ГИС ЖКХ", self.places)
+        self.epgu = Program("epgu-simulator", "ЕПГУ simulator with ЕСИА", self.places)
         self.adapter = Program("adapter", "Adapter", self.places)
         self._rabbit: LocalRabbit | None = None
 
@@ -69,7 +70,7 @@ class Stack:
 
     def parts(self) -> list[tuple[str, bool]]:
         """Return every part's title and whether it runs."""
-        programs = (self.signing, self.simulator, self.adapter)
+        programs = (self.signing, self.simulator, self.epgu, self.adapter)
         made = (self.certificates / "ca.crt.pem").exists()
         return [
             ("RabbitMQ", made and self.rabbit.running),
@@ -92,7 +93,7 @@ class Stack:
         """Stop everything this stack started, the adapter first; return the titles of what ran."""
         stopped = [title for title, running in self.parts() if running]
         self.upstream_env.unlink(missing_ok=True)
-        for program in (self.adapter, self.simulator, self.signing):
+        for program in (self.adapter, self.epgu, self.simulator, self.signing):
             program.stop()
         if (self.certificates / "ca.crt.pem").exists():
             self.rabbit.stop()
@@ -111,6 +112,7 @@ class Stack:
         sign_url = self._serve(self.signing, "simulators.sign_service", ports["sign"])
         storage = ("--ftp-port", str(ports["ftp"]))
         simulator_url = self._serve(self.simulator, "simulators.smev3", ports["smev3"], *ACK_WINDOW, *storage)
+        epgu_url = self._serve(self.epgu, "simulators.epgu", ports["epgu"])
         files = {"FILES_ROOT": str(self.files), "SMEV_FTP_PORT": str(ports["ftp"])}
         environment = self._adapter_environment(sign_url, simulator_url, ports["health"]) | files
         self.adapter.start(
@@ -119,7 +121,7 @@ class Stack:
             "consumes every action",
             environment,
         )
-        self._write_upstream(simulator_url)
+        self._write_upstream(simulator_url, epgu_url)
 
     def _make_keys(self) -> None:
         with step("Certificates and signing keys") as running:
@@ -131,7 +133,8 @@ class Stack:
     def _ports(self) -> dict[str, int]:
         """Return the ports of our programs; those in use by the programs themselves stay."""
         file = self.places.state / "ports.json"
-        names = {"sign": self.signing, "smev3": self.simulator, "ftp": self.simulator, "health": self.adapter}
+        names = {"sign": self.signing, "smev3": self.simulator, "ftp": self.simulator, "epgu": self.epgu}
+        names |= {"health": self.adapter}
         kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         free = remembered_ports(file, [name for name, program in names.items() if not program.running])
         return kept | free
@@ -168,7 +171,7 @@ class Stack:
             "SERVICES": "*",
         } | {name: os.environ[name] for name in PASSED_ON if name in os.environ}
 
-    def _write_upstream(self, simulator_url: str) -> None:
+    def _write_upstream(self, simulator_url: str, epgu_url: str) -> None:
         pair = self.rabbit.certs.client("upstream")
         write_upstream(
             self.upstream_env,
@@ -179,6 +182,7 @@ class Stack:
                 "CLIENT_CERT": str(pair.certificate),
                 "CLIENT_KEY": str(pair.key),
                 "SIM_SMEV_URL": simulator_url,
+                "SIM_EPGU_URL": epgu_url,
             },
         )
 

@@ -15,12 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from aiohttp.web import Application, Request
+
     from adapter.signing.gost import GostEngine
 
 
-@pytest.fixture
-async def world(keys: Path, gost: GostEngine) -> AsyncIterator[World]:
+@pytest.fixture(scope="session")
+async def epgu(keys: Path, gost: GostEngine) -> AsyncIterator[TestClient[Request, Application]]:
     async with TestClient(TestServer(make_app(SimulatorConfig(keys=keys), gost))) as client:
-        world = World(client, gost, keys)
-        await world.admin("POST", "clock", {"stopped": True})
-        yield world
+        yield client
+
+
+@pytest.fixture
+async def world(epgu: TestClient[Request, Application], gost: GostEngine, keys: Path) -> World:
+    world = World(epgu, gost, keys)
+    await world.admin("POST", "reset")
+    await world.admin("POST", "clock", {"stopped": True})
+    return world
