@@ -49,7 +49,7 @@ class Visit:
     began: datetime
     holder: Holder | None = None
     effects: Effects = NOTHING
-    line: Line = field(default_factory=dict)  # type: ignore[assignment]  # filled in __post_init__
+    line: Line = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin the ledger's line."""
