@@ -10,6 +10,8 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do 
 	$$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$candidate && break; \
 	done)
 BIN := .venv/bin
+# Most tests wait for other processes: three sessions side by side, each with services of its own, the long ones first.
+BESIDE ?= -n 3 --dist loadfile --no-loadscope-reorder
 # Packages whose types are checked, beside what pyproject.toml names.
 TYPED := -p adapter -p simulators -p deploy.local -p bench.chaos
 
@@ -33,7 +35,7 @@ status: ## say what of the stack is running
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m deploy.local.stack status; else echo "Nothing is set up here."; fi
 
 test: lint ## lint, types, import rules, then every test on a real broker and database
-	@$(BIN)/python -m pytest --cov --cov-report=term
+	@$(BIN)/python -m pytest --cov --cov-report=term $(BESIDE)
 
 lint: setup ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .

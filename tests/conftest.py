@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import shutil
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,18 +59,24 @@ def logging_of_its_own() -> Iterator[None]:
 def service_state() -> Iterator[Path]:
     """Give a folder of this session for broker and database; not pytest's own, which other users may not enter."""
     sessions = PROJECT / ".local/test"
+    sessions.mkdir(parents=True, exist_ok=True)
     folder = sessions / uuid4().hex[:8]
-    folder.mkdir(parents=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        for other in sessions.iterdir():
-            _sweep(other)
+    with ExitStack() as stack:
+        # Sessions begin side by side: none may sweep a folder whose lock is not held yet.
+        with (sessions / "lock").open("w") as one_at_a_time:
+            fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+            folder.mkdir()
+            fcntl.flock(stack.enter_context((folder / "lock").open("w")), fcntl.LOCK_EX)
+            for other in sessions.iterdir():
+                _sweep(other)
         yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sweep(folder: Path) -> None:
     """Stop and remove what a killed session left behind; a living one holds its lock."""
+    if not folder.is_dir():
+        return
     try:
         with (folder / "lock").open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
