@@ -33,12 +33,15 @@ _HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 _LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
 _UPPER = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 _MOVE = re.compile(r"^ +(\w+) --> (\w+) :", re.MULTILINE)
-#: Words in the form of a variable that belong to СМЭВ3 or to the local stack.
+#: Words in the form of a variable that belong to СМЭВ3, to the ШЭП or to the local stack.
 _NO_VARIABLES = {
     "ACCESS_DENIED",
     "AUTO_GENERATED",
     "IN_PROGRESS_1",
+    "DELIVERY_STOPPED",
+    "MESSAGE_NOT_ACCTEPTED",
     "NO_DATA",
+    "R_ONE",
     "SIGNED_BY_CONSUMER",
     "SIM_EPGU_URL",
     "SIM_SMEV_URL",

@@ -1,0 +1,81 @@
+"""Signatures at the simulated gateway: its own, and the judgement on those of its callers."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from asn1crypto import x509
+
+from adapter.gateways.shep.messages import body, envelope
+from adapter.signing.certificates import read_certificate
+from adapter.signing.standing import bin_of, read_lists, standing
+from adapter.xml.wssecurity import UNSIGNED, Names, body_signature, verify_envelope
+from simulators.shep.keys import read_pair
+from simulators.shep.refusals import RefusedError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from adapter.signing.kz import KzEngine
+
+
+class SignatureDesk:
+    """Holds the gateway's key, the authority and its revocation list."""
+
+    def __init__(self, folder: Path, engine: KzEngine, key: str) -> None:
+        """``folder`` is DIR/kz of simulators.shep.keys, ``key`` the gateway's pair. Raises OSError, ValueError."""
+        pair = read_pair(folder, key)
+        self._engine = engine
+        self.certificate = pair.certificate_der
+        self._key = engine.load_key(pair.key, self.certificate)
+        self._anchors = [read_pair(folder, "ca").certificate_der]
+        self._lists = read_lists([(folder / "ca.crl").read_bytes()])
+
+    def check(self, raw: bytes, bin_number: str, now: datetime) -> None:
+        """Demand a right signature of the organisation ``bin_number`` over the Body of ``raw``. Raises RefusedError."""
+        verdict = verify_envelope(raw, self._engine)
+        if not verdict.math:
+            code = "SIM-UNSIGNED" if verdict.reason == UNSIGNED else "SIM-SIGNATURE"
+            raise RefusedError(code, data=verdict.reason, side="Client")
+        known = standing(self._engine, verdict.certificate, self._anchors, self._lists, now)
+        if (known.trust, known.period, known.revocation) != ("trusted", "valid", "good"):
+            data = f"{known.trust}, {known.period}, {known.revocation}"
+            raise RefusedError("SIM-CERTIFICATE", data=data, side="Client")
+        if bin_of(verdict.certificate) != bin_number:
+            raise RefusedError("SIM-BIN", side="Client")
+
+    def signed(self, payload: bytes, *, named: bool = False) -> bytes:
+        """Return the signed envelope; ``named`` names the certificate by issuer and number, as the real one does."""
+        soap = body(payload, f"id-{uuid4().hex}")
+        suite = self._key.suite
+        signature = body_signature(
+            soap,
+            Names(suite.signature_method, suite.digest_method),
+            self.certificate,
+            lambda data: self._engine.digest(suite.digest_method, data),
+            lambda data: self._engine.sign(self._key, data),
+        )
+        if named:
+            signature = re.sub(
+                rb"<wsse:KeyIdentifier.*</wsse:KeyIdentifier>", lambda _: self._issuer_serial(), signature
+            )
+        return envelope(soap, signature)
+
+    def wrapped(self, payload: bytes) -> bytes:
+        """Return an envelope whose signed Body stands in the header, and another one where it is read."""
+        message = self.signed(payload)
+        start, end = message.index(b"<S:Body"), message.index(b"</S:Envelope>")
+        honest = message[start:end]
+        return message[:start].replace(b"</S:Header>", honest + b"</S:Header>") + body(payload) + message[end:]
+
+    def _issuer_serial(self) -> bytes:
+        facts = read_certificate(self.certificate)
+        issuer = x509.Name.load(facts.issuer).native
+        name = f"CN={issuer['common_name']},C={issuer['country_name']}"
+        return (
+            f"<ds:X509Data><ds:X509IssuerSerial><ds:X509IssuerName>{name}</ds:X509IssuerName><ds:X509SerialNumber>"
+            f"{facts.serial}</ds:X509SerialNumber></ds:X509IssuerSerial></ds:X509Data>"
+        ).encode()
