@@ -53,7 +53,7 @@ async def _attachments(
     store = FileStore(files.root)
     if removed := await store.sweep():
         log.info("leftovers of dead processes removed from FILES_ROOT", count=removed)
-    return outgoing, Incoming(options, signer=signer, store=store, ftp=ftp)
+    return outgoing, Incoming(options, signer=signer, store=store, ftp=ftp, limit=files.max_size)
 
 
 async def open_gateways(

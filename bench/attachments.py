@@ -2,8 +2,9 @@
 
 The adapter is the real process on a broker and a database: it reads the file, hashes it by Streebog and SHA-256, sends
 it by FTP and has it signed; fetches it again, hashes and checks it and writes it down for good. Time runs from publish
-to reply. The bare copy sends and fetches the same bytes with the same library, in pieces of the same size, and does
-nothing else. The simulator reads no file for itself; both FTP servers are pyftpdlib in a process of its own.
+to reply. The baseline is the library's own upload and download of the same file; beside it stand the same with file
+access in threads (``ratio_to_threads``) and a loop over pieces as large as ours (``ratio_to_pieces``). The simulator
+reads no file for itself; both FTP servers are pyftpdlib in a process of its own.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 MEGABYTES = int(os.environ.get("BENCH_FILE_MB", "500"))
 ACTION = "zhkh-debt-requests"
 SECONDS = 600.0
+WAYS = ("library", "library-async", "pieces")
 
 
 def command(path: Path) -> bytes:
@@ -84,9 +86,10 @@ class Neighbours:
             "FILES_IN_PATHS": str(folder / "given"),
         }
 
-    def bare(self, stand: Stand, source: Path, target: Path) -> dict[str, float]:
+    def bare(self, stand: Stand, source: Path, target: Path, way: str) -> dict[str, float]:
         """Copy once, bare."""
-        variables = {"BENCH_FTP": str(self.port), "BENCH_SOURCE": str(source), "BENCH_TARGET": str(target)}
+        files = {"BENCH_SOURCE": str(source), "BENCH_TARGET": str(target)}
+        variables = files | {"BENCH_FTP": str(self.port), "BENCH_WAY": way}
         process = stand.spawn(["bench/_bare_ftp.py"], variables)
         process.child.wait(SECONDS)
         said: dict[str, float] = json.loads(process.wait_line('"up"'))
@@ -131,7 +134,7 @@ async def main() -> None:
             file.write(os.urandom(10**6))
     small.write_bytes(os.urandom(6 * 10**6))
     ours: list[tuple[float, float, float]] = []
-    bare: list[dict[str, float]] = []
+    bare: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
     try:
         with Stand.open() as stand:
             async with Outside.open(stand) as outside:
@@ -145,37 +148,46 @@ async def main() -> None:
                 idle = worker.rss()
                 for pair in range(PAIRS):
                     ours.append(await exchange(outside, queues, worker, source))
-                    bare.append(neighbours.bare(stand, source, folder / "target.bin"))
+                    for way in WAYS:
+                        bare[way].append(neighbours.bare(stand, source, folder / "target.bin", way))
+                    copies = ", ".join(f"{way} {one[-1]['up'] + one[-1]['down']:.1f} s" for way, one in bare.items())
                     tell(
-                        f"pair {pair + 1} of {PAIRS}: there and back {ours[-1][0]:.1f} s,"
-                        f" bare {bare[-1]['up'] + bare[-1]['down']:.1f} s, RSS up to {ours[-1][2]:.0f} MB"
+                        f"pair {pair + 1} of {PAIRS}: there and back {ours[-1][0]:.1f} s, RSS up to"
+                        f" {ours[-1][2]:.0f} MB; bare: {copies}"
                     )
                 _report(ours, bare, idle, overhead)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _report(ours: list[tuple[float, float, float]], bare: list[dict[str, float]], idle: float, overhead: float) -> None:
+def _report(
+    ours: list[tuple[float, float, float]], bare: dict[str, list[dict[str, float]]], idle: float, overhead: float
+) -> None:
     moved = 2 * MEGABYTES
     rates = [moved / seconds for seconds, _, _ in ours]
-    baselines = [moved / (one["up"] + one["down"]) for one in bare]
-    ratios = [mine / theirs for mine, theirs in zip(rates, baselines, strict=True)]
+    baselines = {way: [moved / (one["up"] + one["down"]) for one in runs] for way, runs in bare.items()}
+    ratios = {
+        way: [mine / theirs for mine, theirs in zip(rates, baseline, strict=True)]
+        for way, baseline in baselines.items()
+    }
     report(
         "attachments",
         median(rates),
         "MB/s",
-        baseline=median(baselines),
-        ratio=median(ratios),
+        baseline=median(baselines["library"]),
+        ratio=median(ratios["library"]),
         n=len(ours),
         file_mb=MEGABYTES,
         rss_growth_mb=round(max(most for _, _, most in ours) - idle, 1),
         rss_idle_mb=round(idle),
         value_spread=spread(rates),
-        baseline_spread=spread(baselines),
-        ratio_spread=spread(ratios),
+        baseline_spread=spread(baselines["library"]),
+        ratio_spread=spread(ratios["library"]),
+        ratio_to_threads=round(median(ratios["library-async"]), 2),
+        ratio_to_pieces=round(median(ratios["pieces"]), 2),
         cpu_s_per_gb={
             "adapter": round(median([cpu for _, cpu, _ in ours]) / moved * 1000, 2),
-            "bare": round(median([one["cpu"] for one in bare]) / moved * 1000, 2),
+            **{way: round(median([one["cpu"] for one in runs]) / moved * 1000, 2) for way, runs in bare.items()},
         },
         streebog_mb_per_cpu_s=round(hashing_rate()),
         exchange_of_6_mb_s=round(overhead, 2),

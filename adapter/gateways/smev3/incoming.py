@@ -160,12 +160,21 @@ def _octets(text: str | None) -> bytes:
 class Incoming:
     """Fetches the attachments of messages into the store."""
 
-    def __init__(self, options: Smev3Options, *, signer: SigningClient, store: FileStore, ftp: FtpFiles) -> None:
-        """``ftp`` fetches from the storage that ``options`` name."""
+    def __init__(
+        self,
+        options: Smev3Options,
+        *,
+        signer: SigningClient,
+        store: FileStore,
+        ftp: FtpFiles,
+        limit: int = FILES_LIMIT,
+    ) -> None:
+        """``ftp`` fetches from the storage that ``options`` name; ``limit`` is of one file, in bytes."""
         self._options = options
         self._signer = signer
         self._store = store
         self._ftp = ftp
+        self._limit = limit
 
     async def collect(self, attached: Sequence[Attached], parts: Parts, message_id: str) -> Collected:
         """Fetch and check every attachment of the message ``message_id``.
@@ -246,7 +255,7 @@ class Incoming:
         self, one: Attached, chunks: AsyncIterator[bytes], checks: list[Sequence[SignatureVerdict]]
     ) -> StoredFile:
         proven = self._proven(one, chunks, checks)
-        return await self._store.put(proven, name=one.name, mime_type=one.mime_type, limit=FILES_LIMIT)
+        return await self._store.put(proven, name=one.name, mime_type=one.mime_type, limit=self._limit)
 
     async def _proven(
         self, one: Attached, chunks: AsyncIterator[bytes], checks: list[Sequence[SignatureVerdict]]

@@ -12,8 +12,9 @@ from uuid import uuid4
 import orjson
 import pytest
 
-from adapter.errors import AdapterError, Code, KnownError, SignerError
-from adapter.exchange import Accepted, Call, Prepared, Refused, Repeat, Sent, State, TryLater, Unanswered
+from adapter.errors import AdapterError, Code, FileError, KnownError, SignerError
+from adapter.exchange import Accepted, Call, FileFact, Prepared, Refused, Repeat, Sent, State, TryLater, Unanswered
+from adapter.gateways.smev3.mtom import include, pack
 from adapter.journal.operations import Submit
 from adapter.journal.records import Exchange
 from adapter.pipeline.breaker import THRESHOLD
@@ -41,6 +42,9 @@ class Gateway:
     sent: list[Prepared] = field(default_factory=list)
     name: str = "gateway"
     id_lifetime: timedelta | None = None
+    files: tuple[FileFact, ...] = ()
+    body: bytes = b""
+    rehearsed: bool = False
 
     @property
     def repeat_rules(self) -> dict[str, Repeat]:
@@ -49,7 +53,8 @@ class Gateway:
     async def prepare(self, call: Call) -> Prepared:
         if self.signing is not None:
             raise self.signing
-        return Prepared(call.operation, str(uuid4()), call.content, datetime.now(UTC))
+        self.rehearsed = call.rehearsed
+        return Prepared(call.operation, str(uuid4()), self.body or call.content, datetime.now(UTC), files=self.files)
 
     async def send(self, prepared: Prepared, *, earlier_attempts: int) -> Sent:
         self.sent.append(prepared)
@@ -215,6 +220,35 @@ async def test_signing_that_is_away_is_asked_no_more_and_a_refusal_of_it_is_an_a
     with pytest.raises(SignerError):
         await room.first()
     assert room.bulkhead.signing.closed
+
+
+async def test_a_file_that_is_away_puts_the_call_off_and_is_no_trouble_of_the_signing(room: Room) -> None:
+    room.gateway.signing = FileError(Code.ATTACHMENT_UNAVAILABLE, retryable=True)
+    for _ in range(THRESHOLD + 5):
+        await room.first()
+    assert room.bulkhead.signing.closed
+    error, meta, after = room.runner.puts_off[-1]
+    assert (error.code, meta["sent"]) == ("ADAPTER-ATTACHMENT-UNAVAILABLE", False)
+    assert after is not None
+    room.gateway.signing = FileError(Code.ATTACHMENT_REFUSED, retryable=False)
+    with pytest.raises(FileError):
+        await room.first()
+
+
+async def test_what_was_sent_along_is_journaled_with_the_request(room: Room) -> None:
+    room.gateway.files = (FileFact("a.txt", 3, "ab" * 32),)
+    await room.first()
+    (proof,) = room.journal.written[0].proof
+    assert orjson.loads(proof.meta)["files"] == [{"name": "a.txt", "size": 3, "sha256": "ab" * 32}]
+
+
+async def test_a_rehearsal_is_prepared_as_one_and_shown_with_its_parts_in_place(room: Room) -> None:
+    body = pack(b"<S>%b</S>" % include("a"), {"a": b"abc"})
+    room.gateway.body = body
+    await room.first(DRY)
+    assert room.gateway.rehearsed
+    ((_, step),) = room.runner.ends
+    assert step.outcome["result"]["xml"] == "<S>YWJj</S>"
 
 
 async def test_a_probe_that_breaks_by_a_defect_lets_the_next_one_go(room: Room) -> None:
