@@ -13,7 +13,7 @@ from aiohttp import web
 from adapter.gateways.shep.calls import service_of
 from adapter.gateways.shep.messages import body, envelope, payload
 from adapter.signing.kz import KzEngine
-from simulators.shep import admin, wsdl
+from simulators.shep import admin, party, wsdl
 from simulators.shep.channels import Channels
 from simulators.shep.courier import Courier
 from simulators.shep.delivery import Deliveries
@@ -90,12 +90,15 @@ def make_app(config: SimulatorConfig, engine: KzEngine | None = None) -> web.App
     Raises OSError or ValueError (bad keys) or GostUnavailableError.
     """
     app = web.Application(client_max_size=MAX_BODY)
-    app[admin.SIMULATOR] = Simulator(config, engine or KzEngine.open())
+    engine = engine or KzEngine.open()
+    simulator = app[admin.SIMULATOR] = Simulator(config, engine)
     for contour in CONTOURS:
         for channel in ("sync", "async"):
             path = f"/{contour}/{channel}"
             app.router.add_post(path, _endpoint(contour, channel))
             wsdl.add_route(app, path, channel)
+    app.router.add_post(party.PATH, party.endpoint(engine, simulator.ledger))
+    wsdl.add_route(app, party.PATH, "client")
     admin.add_routes(app)
     app.cleanup_ctx.append(_living)
     return app
