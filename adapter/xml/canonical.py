@@ -35,7 +35,10 @@ def canonical_xml(
     originals = {spelling: name for name, spelling in spellings.items()}
     if any(value in originals for _, value in _DECLARATION.findall(document)):
         raise etree.C14NError("a namespace name cannot be told from its spelling in ASCII")
-    copy = etree.fromstring(_renamed(document, spellings), etree.XMLParser(resolve_entities=False, no_network=True))
+    try:
+        copy = etree.fromstring(_renamed(document, spellings), etree.XMLParser(resolve_entities=False, no_network=True))
+    except etree.XMLSyntaxError:
+        raise etree.C14NError("a namespace name is neither a URI nor an IRI") from None
     output = _by_libxml2(copy, exclusive=exclusive, comments=comments, inclusive=inclusive)
     return _renamed(output, originals)
 

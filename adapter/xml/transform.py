@@ -185,7 +185,11 @@ def _cut(marked: bytes) -> list[_Piece]:
     parts = _DECLARING_RUN.split(marked)
     declared = {name for run in set(parts[1::2]) for name, _ in _ATTRIBUTE.findall(run)} - {b"xmlns"}
     # Text may look like a qualified attribute; then the costlier search is made in vain.
-    if b" xml:" in marked or any(b" %b:" % name.removeprefix(b"xmlns:") in marked for name in declared):
+    if (
+        len(declared) > _MANY
+        or b" xml:" in marked
+        or any(b" %b:" % name.removeprefix(b"xmlns:") in marked for name in declared)
+    ):
         parts = _NOTABLE_RUN.split(marked)
     heads = [before.rpartition(b"<\x02") for before in parts[:-1:2]]
     if not all(_HEAD.fullmatch(name) for name in {name for _, _, name in heads}):

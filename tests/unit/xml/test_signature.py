@@ -3,7 +3,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +10,8 @@ import pytest
 from lxml import etree
 
 from adapter.xml.parser import XmlError, parse
-from adapter.xml.signature import EXC_C14N, SMEV_TRANSFORM, signature_facts, verify_message
-from adapter.xml.transform import TransformError, exc_c14n, smev_transform, smev_transform_octets
+from adapter.xml.signature import signature_facts, verify_message
+from adapter.xml.transform import TransformError, smev_transform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -258,141 +257,6 @@ def test_every_signing_place_of_the_service_is_known(signer: Signer) -> None:
         assert [verdict.reason for verdict in verdicts] == [""] * len(verdicts), operation
 
 
-# ---- algorithms and transforms ----
-
-
-@dataclass(frozen=True)
-class Made:
-    """A signature made step by step over an element that holds it, so that any of its parts can be another."""
-
-    transforms: list[str]
-    signed: Callable[[bytes], bytes]
-    canonicalization: str = EXC_C14N
-    method: str = f"{NEW}gostr34102012-gostr34112012-256"
-    digest: str = f"{NEW}gostr34112012-256"
-    inside: dict[str, str] = field(default_factory=dict)
-
-    def document(self, signer: Signer) -> bytes:
-        """An element with a comment, unused namespaces and text before and behind the signature inside it."""
-        before = '<v:a xmlns:v="urn:v" xmlns:unused="urn:u" Id="X" z="1" b="2">a<!-- c -->&gt;b '
-        behind = " &gt; c<v:e/></v:a>"
-        octets = self.signed((before + behind).encode())
-        digest = base64.b64encode(signer.gost.digest(256, octets)).decode()
-        listed = "".join(
-            f'<ds:Transform Algorithm="{name}">{self.inside.get(name, "")}</ds:Transform>' for name in self.transforms
-        )
-        info = (
-            f'<ds:SignedInfo xmlns:ds="{DS}"><ds:CanonicalizationMethod Algorithm="{self.canonicalization}"/>'
-            f'<ds:SignatureMethod Algorithm="{self.method}"/><ds:Reference URI="#X">'
-            f'<ds:Transforms>{listed}</ds:Transforms><ds:DigestMethod Algorithm="{self.digest}"/>'
-            f"<ds:DigestValue>{digest}</ds:DigestValue></ds:Reference></ds:SignedInfo>"
-        )
-        document = f'{before}<ds:Signature xmlns:ds="{DS}">{info}</ds:Signature>{behind}'
-        element = parse(document.encode()).find(f".//{{{DS}}}SignedInfo")
-        assert element is not None
-        exclusive = self.canonicalization == EXC_C14N
-        value = signer.sign_octets(etree.tostring(element, method="c14n", exclusive=exclusive))
-        rest = (
-            f"<ds:SignatureValue>{base64.b64encode(value).decode()}</ds:SignatureValue><ds:KeyInfo><ds:X509Data>"
-            f"<ds:X509Certificate>{base64.b64encode(signer.certificate('ov')).decode()}</ds:X509Certificate>"
-            "</ds:X509Data></ds:KeyInfo>"
-        )
-        return document.replace("</ds:Signature>", f"{rest}</ds:Signature>").encode()
-
-
-ENVELOPED = f"{DS}enveloped-signature"
-
-
-def inclusive(source: bytes, *, comments: bool = False) -> bytes:
-    return etree.tostring(parse(source), method="c14n", with_comments=comments)
-
-
-LISTS = {
-    "enveloped, exc-c14n, SMEV": Made([ENVELOPED, EXC_C14N, SMEV_TRANSFORM], smev_transform),
-    "enveloped, SMEV": Made([ENVELOPED, SMEV_TRANSFORM], smev_transform),
-    "enveloped, c14n 1.0, SMEV": Made([ENVELOPED, C14N, SMEV_TRANSFORM], smev_transform),
-    "enveloped, exc-c14n": Made([ENVELOPED, EXC_C14N], lambda source: exc_c14n(parse(source))),
-    "enveloped, exc-c14n with comments": Made(
-        [ENVELOPED, f"{EXC_C14N}WithComments"], lambda source: exc_c14n(parse(source), comments=True)
-    ),
-    "enveloped, exc-c14n with comments, SMEV": Made(
-        [ENVELOPED, f"{EXC_C14N}WithComments", SMEV_TRANSFORM],
-        lambda source: smev_transform_octets(exc_c14n(parse(source), comments=True)),
-    ),
-    "enveloped, exc-c14n with a prefix list": Made(
-        [ENVELOPED, EXC_C14N],
-        lambda source: exc_c14n(parse(source), inclusive=["unused"]),
-        inside={EXC_C14N: f'<i:InclusiveNamespaces xmlns:i="{EXC_C14N}" PrefixList="unused #default"/>'},
-    ),
-    "enveloped, c14n 1.0": Made([ENVELOPED, C14N], inclusive),
-    "enveloped, c14n 1.0 with comments": Made(
-        [ENVELOPED, f"{C14N}#WithComments"], lambda source: inclusive(source, comments=True)
-    ),
-    "enveloped alone: c14n 1.0 follows by itself": Made([ENVELOPED], inclusive),
-    "enveloped, SMEV, c14n 1.0": Made(
-        [ENVELOPED, SMEV_TRANSFORM, C14N], lambda source: inclusive(smev_transform(source))
-    ),
-    "SignedInfo by c14n 1.0": Made([ENVELOPED, EXC_C14N, SMEV_TRANSFORM], smev_transform, canonicalization=C14N),
-    "old names with a key of 2012": Made(
-        [ENVELOPED, EXC_C14N, SMEV_TRANSFORM],
-        smev_transform,
-        method=f"{OLD}gostr34102001-gostr3411",
-        digest=f"{OLD}gostr3411",
-    ),
-    "old names in the new family": Made(
-        [ENVELOPED, EXC_C14N, SMEV_TRANSFORM],
-        smev_transform,
-        method=f"{NEW}gostr34102001-gostr3411",
-        digest=f"{NEW}gostr3411",
-    ),
-}
-WRONG_LISTS = {
-    "SMEV listed but not applied": Made([ENVELOPED, EXC_C14N, SMEV_TRANSFORM], lambda source: exc_c14n(parse(source))),
-    "SMEV applied but not listed": Made([ENVELOPED, EXC_C14N], smev_transform),
-    "enveloped too late": Made([EXC_C14N, ENVELOPED, SMEV_TRANSFORM], smev_transform),
-    "an unknown transform": Made([ENVELOPED, "http://www.w3.org/TR/1999/REC-xslt-19991116"], smev_transform),
-    "more transforms than anybody needs": Made([ENVELOPED, *[SMEV_TRANSFORM] * 8], smev_transform),
-    "an unknown canonicalisation": Made([ENVELOPED, SMEV_TRANSFORM], smev_transform, canonicalization="urn:x"),
-    "a 512 bit name for a 256 bit key": Made(
-        [ENVELOPED, SMEV_TRANSFORM], smev_transform, method=f"{NEW}gostr34102012-gostr34112012-512"
-    ),
-    "a 512 bit name for a 256 bit digest": Made(
-        [ENVELOPED, SMEV_TRANSFORM], smev_transform, digest=f"{NEW}gostr34112012-512"
-    ),
-    "an unknown signature algorithm": Made(
-        [ENVELOPED, SMEV_TRANSFORM], smev_transform, method=f"{OLD}rsa-sha256"
-    ),
-    "an unknown digest algorithm": Made(
-        [ENVELOPED, SMEV_TRANSFORM], smev_transform, digest="http://www.w3.org/2001/04/xmlenc#sha256"
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("made", LISTS.values(), ids=LISTS.keys())
-def test_the_listed_transforms_are_applied_in_their_order(signer: Signer, made: Made) -> None:
-    verdict = only(made.document(signer), signer)
-    assert (verdict.math, verdict.reason) == (True, "")
-
-
-@pytest.mark.parametrize("made", WRONG_LISTS.values(), ids=WRONG_LISTS.keys())
-def test_other_transforms_and_algorithms_than_stated_are_refused(signer: Signer, made: Made) -> None:
-    verdict = only(made.document(signer), signer)
-    assert not verdict.math
-    assert verdict.reason
-
-
-def test_inclusive_canonical_form_takes_what_is_in_scope_from_above(signer: Signer) -> None:
-    """C14N 1.0 of a part: the namespaces and xml: attributes of what stands around it belong to it."""
-    scope = 'xmlns:unused="urn:u" xml:lang="ru"'
-    octets = inclusive(f'<v:a xmlns:v="urn:v" {scope} Id="X"/>'.encode())
-    made = Made([C14N], lambda _: octets).document(signer)
-    signature = re.search(rb"<ds:Signature .*</ds:Signature>", made)
-    assert signature is not None
-    message = f'<m xml:lang="en"><n {scope}><v:a xmlns:v="urn:v" Id="X"/></n>{signature[0].decode()}</m>'
-    verdict = only(message, signer)
-    assert (verdict.math, verdict.reason) == (True, "")
-
-
 BROKEN = {
     "no SignedInfo": ("<ds:SignedInfo>.*</ds:SignedInfo>", ""),
     "no value": ("<ds:SignatureValue>.*</ds:SignatureValue>", ""),
@@ -423,14 +287,6 @@ def test_a_certificate_of_somebody_else_and_keys_that_are_not_gost_are_refused(s
         verdict = only(envelope(data(), signature.replace(own, other)), signer)
         assert not verdict.math
         assert hashlib.sha256(verdict.certificate).digest() == hashlib.sha256(signer.certificate(name)).digest()
-
-
-def test_a_relative_namespace_where_inclusive_canonical_form_is_wanted_is_refused(signer: Signer) -> None:
-    made = Made([C14N], lambda _: b"").document(signer)
-    signature = re.search(rb"<ds:Signature .*</ds:Signature>", made)
-    assert signature is not None
-    verdict = only(b'<m><v xmlns="relative" Id="X"/>' + signature[0] + b"</m>", signer)
-    assert (verdict.math, "relative" in verdict.reason) == (False, True)
 
 
 def test_a_document_that_is_no_xml_is_refused_as_a_whole(signer: Signer) -> None:
