@@ -7,9 +7,9 @@ Read this file first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from adapter.errors import AdapterError
+    from adapter.incoming import Look, Say
 
 
 class State(StrEnum):
@@ -51,9 +52,7 @@ MOVES: Mapping[State, frozenset[State]] = {
             State.DEAD,
         }
     ),
-    State.RETRYING: frozenset(
-        {State.SUBMITTING, State.ANSWERED, State.FAILED, State.EXPIRED, State.UNCERTAIN, State.REJECTED, State.DEAD}
-    ),
+    State.RETRYING: frozenset(State) - {State.RECEIVED, State.RETRYING, State.WAITING},
     State.WAITING: frozenset({State.ANSWERED, State.EXPIRED, State.DEAD}),
     State.ANSWERED: frozenset({State.REPLIED, State.FAILED, State.SUBMITTING, State.DEAD}),
     State.UNCERTAIN: frozenset({State.ANSWERED, State.FAILED, State.WAITING}),
@@ -141,6 +140,11 @@ class Call:
     in the order in which their commands were journaled; an accepted call makes way for the next one. ``attachments``
     are files that go with it, in the command's order. ``rehearsed`` says that the call is prepared to be shown and
     never made: then nothing may leave while it is prepared, but what it takes to sign.
+
+    ``events`` are told once, with the intent to call: they are durable before its bytes leave. ``reply_to`` addresses
+    an answer to another system's request, ``instead`` is what it says in place of content, ``word`` which request it
+    answers. ``subject`` joins the exchange to others of one business id (``adapter trace``), ``note`` is found there by
+    a ``Look`` once the call was taken. ``schema`` is the XSD of the content where it is not the service's own.
     """
 
     gateway: str
@@ -150,6 +154,40 @@ class Call:
     lane: str | None = None
     attachments: Sequence[Attachment] = ()
     rehearsed: bool = False
+    events: Sequence[Event] = ()
+    reply_to: str = ""
+    instead: Refusal | Progress | None = None
+    word: Word | None = None
+    subject: str = ""
+    note: str = ""
+    schema: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a call is to a request that a gateway brought: an exchange's id, ``None`` the exchange that calls itself.
+
+    At most one ``last`` word is said to a request, and none of any kind after it.
+    """
+
+    to: UUID | None = None
+    last: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A provider's no: ``reasons`` are pairs of the gateway's code and a description, one at least."""
+
+    reasons: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a provider has come with a request; ends nothing."""
+
+    code: str
+    description: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +211,8 @@ class Event:
     body: Mapping[str, Any]
 
 
-Step = Call | Reply
+#: A service may also look for a request that a gateway brought, or answer one that is held open.
+Step: TypeAlias = "Call | Reply | Look | Say"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +266,8 @@ class Prepared:
 
     Journaled before it is sent; a repeat under SAME_ID sends these very bytes. ``minted_at`` is the moment inside the
     id (СМЭВ3 MessageIDs are valid 24 h from it). ``signed_by`` are SHA-256 fingerprints of the signing certificates,
-    ``files`` what went with it, for the journal's record of what was sent.
+    ``files`` what went with it, for the journal's record of what was sent. ``wish`` are a rehearsal's words to the
+    simulator: nothing of the message, never journaled.
     """
 
     operation: str
@@ -236,6 +276,7 @@ class Prepared:
     minted_at: datetime
     signed_by: Sequence[str] = ()
     files: Sequence[FileFact] = ()
+    wish: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,162 @@
+"""The domain of exchanges that begin at a gateway: what came in, what its service says, who answers it. No I/O.
+
+Another system asks us through a gateway, or tells us something: nobody here sent a command. Such a message becomes an
+exchange of its own, journaled before its source confirms it. A :class:`Provider` is a pure function from it to the
+events it becomes and, where the adapter answers by itself, to a call. Where an upstream system answers, it does so by a
+command whose service looks the request up (:class:`Look`), which any worker may run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from adapter.exchange import Intake, Service
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime, timedelta
+    from uuid import UUID
+
+    from adapter.errors import AdapterError
+    from adapter.exchange import Answer, Call, Command, Event, Reply, State, StoredFile
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A message that a gateway brought and that answers nothing of ours, its signatures judged.
+
+    ``source`` names the gateway's way in, ``key`` is the message's own id there (its repeats carry the same),
+    ``action`` the provider that takes it. ``raw`` are the exact bytes received, ``content`` the business root.
+    ``reply_to`` is where an answer goes, empty when none is wanted. ``subject`` is the business id that joins this
+    exchange to others (an order's number); events and calls of one subject keep their order. ``facts`` is what else is
+    worth knowing, small and JSON. ``test`` forbids changing data. ``deadline`` is when an answer is of no use any more,
+    by default the provider's. ``unreadable`` is the rule that the message breaks, an English sentence without values:
+    such a message is kept for a person. ``attachments`` are files that came with it, fetched before it is handed over.
+    """
+
+    source: str
+    key: str
+    action: str
+    raw: bytes = field(repr=False)
+    content: bytes = field(default=b"", repr=False)
+    reply_to: str = ""
+    subject: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    verdicts: Sequence[Mapping[str, Any]] = ()
+    test: bool = False
+    deadline: datetime | None = None
+    unreadable: str = ""
+    attachments: Sequence[StoredFile] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """End an exchange that began at a gateway: there is nobody to reply to, ``events`` tell of it.
+
+    ``error`` keeps it for a person (state ``dead``): run again by ``adapter dead replay``, its provider is asked anew.
+    """
+
+    events: Sequence[Event] = ()
+    error: AdapterError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Ask the journal for the newest request of ``actions`` whose own id or subject is ``key``; changes nothing."""
+
+    actions: Sequence[str]
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Have the last word to a request that somebody holds open, on whichever worker, and reply ``outcome``."""
+
+    to: UUID
+    content: bytes
+    outcome: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A journaled :class:`Incoming` as a command that refers to it sees it.
+
+    ``answered`` tells whether somebody else has had the last word to it already.
+    """
+
+    id: UUID
+    incoming: Incoming
+    received_at: datetime
+    state: State
+    answered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the journal answers to a :class:`Look`: the newest request, and the notes that calls of the subject left."""
+
+    request: Request | None
+    notes: frozenset[str] = frozenset()
+
+
+class Provider(Protocol):
+    """One kind of messages that a gateway brings: pure, no I/O, no clock."""
+
+    action: str
+    title: str
+    gateway: str
+    #: How long an exchange may go on, from its receipt on, where the message itself names no end.
+    deadline: timedelta
+    #: Names of the events it tells; ``<action>.failed`` is told by the pipeline and need not be among them.
+    events: Sequence[str]
+    #: What it takes, as its gateway names it (СМЭВ3: namespace and root element); nothing means: what no other takes.
+    provides: Sequence[tuple[str, str]]
+
+    def subject(self, incoming: Incoming) -> str:
+        """Return the business id of a message, '' for none. Raises AdapterError or XmlError for what it cannot read."""
+        ...
+
+    def begin(self, incoming: Incoming) -> Done | Call:
+        """Return what a message becomes. A call's events are durable before its bytes leave. Raises AdapterError."""
+        ...
+
+    def proceed(self, incoming: Incoming, answer: Answer) -> Done | Call:
+        """Return what follows from the journaled answer to the last call. Raises AnswerUnreadableError."""
+        ...
+
+
+class Looking(Service, Protocol):
+    """A service whose first step may be a :class:`Look`."""
+
+    def found(self, command: Command, found: Found) -> Call | Reply | Say | Look:
+        """Return the next step from what the journal answered. Raises AdapterError."""
+        ...
+
+
+class Arrivals(Intake, Protocol):
+    """The way in for everything that a gateway brings: answers by ``take``, all else by ``receive``."""
+
+    async def receive(self, incoming: Incoming) -> bool:
+        """Make ``incoming`` durable; return true when it may be confirmed (also for repeats of its key).
+
+        Raises when it could not be made durable: it is not confirmed then, and comes again.
+        """
+        ...
+
+    async def word(self, incoming: Incoming, seconds: float) -> bytes | None:
+        """Wait for the last word to a received message, by whichever worker it is said; its repeats hear the same.
+
+        ``None`` means that nobody has said it within ``seconds``, and that nobody can any more.
+        """
+        ...
+
+
+class ArrivalSource(Protocol):
+    """A poller or inbound endpoint that brings more than answers, owned by the bootstrap's task group."""
+
+    name: str
+
+    async def run(self, arrivals: Arrivals) -> None:
+        """Fetch or listen, verify, hand over, confirm; until cancelled. Survives every gateway fault."""
+        ...
