@@ -91,6 +91,25 @@ _MEANING: Final[Mapping[Code, str]] = {
         "The provider rejected the request without naming a reason code of its own. With one, that code "
         "(`NO_DATA`, `ACCESS_DENIED`, `UNKNOWN_REQUEST_DESCRIPTION`, `FAILURE`) stands here instead."
     ),
+    Code.REQUEST_NOT_FOUND: (
+        "The journal has no request with the `message_id` that the command names: a slip, or the event is of another "
+        "deployment."
+    ),
+    Code.NO_ANSWER_WANTED: "The request is a broadcast, or could not be read: there is nowhere to send a word.",
+    Code.ALREADY_ANSWERED: (
+        "Another command has had the last word to this request: content or a rejection. Nothing may be said after it, "
+        "no status either. A word that the gateway refused gives way to another one."
+    ),
+    Code.TOO_LATE: "Whoever asked has been told that no answer came in time, and has gone.",
+    Code.UNKNOWN_REQUEST: (
+        "A request came whose вид сведений is not among `SMEV_PROVIDES`. It is confirmed and kept with its exact bytes "
+        "(`dead`), and told by the event `smev3.request.unknown`; after a change of the configuration `adapter dead "
+        "replay` runs it again."
+    ),
+    Code.REQUEST_UNREADABLE: (
+        "A request came that is signed and breaks the protocol. It is confirmed, because its redelivery would read the "
+        "same, and kept with its exact bytes (`dead`); `details.rule` names the rule."
+    ),
     Code.UNKNOWN_ACTION: (
         "The command came back through the dead-letter queue and its action is not served by this process."
     ),

@@ -1,4 +1,4 @@
-"""``adapter trace ID``: the way of one exchange, fact by fact, without its contents."""
+"""``adapter trace ID``: the way of one exchange, fact by fact, or all exchanges of a business id; no contents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from adapter.recovery.arguments import printable
 from adapter.recovery.door import carry_out
 from adapter.recovery.environment import database_address, open_journal
 from adapter.recovery.errors import RecoveryError
-from adapter.recovery.history import find, read_history
+from adapter.recovery.history import find, find_subject, read_history
 
 if TYPE_CHECKING:
     import argparse
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _SENTENCES: Final[Mapping[str, str]] = {
     "received": "command journaled",
+    "incoming": "message of a gateway read",
     "request": "request journaled, then sent",
     "accepted": "taken by the gateway",
     "refused": "refused by the gateway",
@@ -44,22 +45,25 @@ _SHOWN: Final = ("to", "operation", "attempt", "sent", "attempts", "what", "by",
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = subparsers.add_parser("trace", help="the timeline of one exchange, found by any id of it")
-    parser.add_argument("id", metavar="ID", help="exchange id, message_id, correlation_id or the gateway's MessageID")
+    parser.add_argument("id", metavar="ID", help="exchange id, message_id, correlation_id, the gateway's MessageID, or a business id")
     parser.add_argument("--json", action="store_true", help="one JSON object for machines")
     parser.set_defaults(run=lambda options: carry_out(_trace(options)))
 
 
 async def _trace(options: argparse.Namespace) -> int:
     async with open_journal(database_address(os.environ)) as connection:
-        found = await find(connection, options.id)
-        if not found:
+        conversation = await find_subject(connection, options.id)
+        found = await find(connection, options.id) if len(conversation) < 2 else []
+        if not found and not conversation:
             raise RecoveryError("no exchange has this id")
-        history = await read_history(connection, found[0]) if len(found) == 1 else None
+        one = found or conversation
+        history = await read_history(connection, one[0]) if len(one) == 1 else None
     if options.json:
-        told = _as_json(history) if history else {"matches": [_head(exchange) for exchange in found]}
+        listed = {"matches": found} if found else {"conversation": conversation}
+        told = _as_json(history) if history else {name: [*map(_head, them)] for name, them in listed.items()}
         print(orjson.dumps(told, default=str).decode())
     else:
-        for line in _as_text(history) if history else _matches(found):
+        for line in _as_text(history) if history else _matches(found) if found else _conversation(conversation):
             print(printable(line))
     return 0
 
@@ -68,6 +72,7 @@ def _head(exchange: Exchange) -> dict[str, Any]:
     return {
         "id": str(exchange.id),
         "action": exchange.action,
+        "direction": "in" if exchange.is_request else "out",
         "state": exchange.state,
         "code": exchange.outcome_code,
         "received_at": exchange.received_at,
@@ -121,4 +126,16 @@ def _matches(found: Sequence[Exchange]) -> list[str]:
         repeat = f"  repeat of {exchange.repeat_of}" if exchange.repeat_of else ""
         received = f"{exchange.received_at:%Y-%m-%d %H:%M:%S}"
         lines.append(f"  {exchange.id}  {received}  {exchange.action}  {exchange.state}{repeat}")
+    return lines
+
+
+def _conversation(found: Sequence[Exchange]) -> list[str]:
+    """Tell both directions of a business id in order: ``in`` began at a gateway, ``out`` by a command."""
+    lines = [f"{len(found)} exchanges belong to this id, oldest first; trace one of them by its own id:"]
+    for exchange in found:
+        direction = "in " if exchange.is_request else "out"
+        moment = f"{exchange.received_at:%Y-%m-%d %H:%M:%S}.{exchange.received_at.microsecond // 1000:03}"
+        said = f"{exchange.state}{f' {exchange.outcome_code}' if exchange.outcome_code else ''}"
+        repeat = f"  repeat of {exchange.repeat_of}" if exchange.repeat_of else ""
+        lines.append(f"  {moment}  {direction}  {exchange.action:<28}  {said:<28}  {exchange.id}{repeat}")
     return lines

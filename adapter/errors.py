@@ -75,6 +75,16 @@ class Code(Enum):
         Retry.OPERATOR,
     )
     REJECTED_BY_PROVIDER = ("ADAPTER-REJECTED", "Поставщик отклонил запрос", Retry.FIX)
+    REQUEST_NOT_FOUND = ("ADAPTER-REQUEST-NOT-FOUND", "Запрос, на который отвечает команда, не найден", Retry.FIX)
+    NO_ANSWER_WANTED = ("ADAPTER-NO-ANSWER-WANTED", "Ответ на этот запрос не предусмотрен", Retry.FIX)
+    ALREADY_ANSWERED = ("ADAPTER-ALREADY-ANSWERED", "На запрос уже дан окончательный ответ", Retry.FIX)
+    TOO_LATE = ("ADAPTER-TOO-LATE", "Ответ опоздал: запрос больше никто не ждёт", Retry.FIX)
+    UNKNOWN_REQUEST = (
+        "ADAPTER-UNKNOWN-REQUEST",
+        "Поступил запрос, вид сведений которого здесь не обслуживается",
+        Retry.OPERATOR,
+    )
+    REQUEST_UNREADABLE = ("ADAPTER-REQUEST-UNREADABLE", "Поступивший запрос не соответствует протоколу", Retry.OPERATOR)
     UNKNOWN_ACTION = ("ADAPTER-UNKNOWN-ACTION", "Действие не обслуживается этим адаптером", Retry.FIX)
     DEAD = ("ADAPTER-DEAD", "Команда остановлена до разбора оператором", Retry.OPERATOR)
     INTERNAL = ("ADAPTER-INTERNAL", "Внутренняя ошибка адаптера", Retry.OPERATOR)

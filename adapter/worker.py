@@ -21,14 +21,18 @@ from adapter.journal.journal import DatabaseAddress, Journal
 from adapter.journal.migrate import migrate
 from adapter.journal.writer import DATABASE_ERRORS, JournalUnavailableError
 from adapter.pipeline.answers import AnswerIntake
+from adapter.pipeline.arrivals import RequestIntake, WayIn
+from adapter.pipeline.births import Births
 from adapter.pipeline.bulkhead import make_bulkheads
 from adapter.pipeline.calls import Caller
 from adapter.pipeline.dispatch import Dispatcher
 from adapter.pipeline.envelope import Addressing
+from adapter.pipeline.held import HeldRequests
 from adapter.pipeline.intake import CommandIntake
 from adapter.pipeline.ports import Limits
 from adapter.pipeline.recovery import Recovery
 from adapter.pipeline.relay import Relay
+from adapter.pipeline.requests import Requests
 from adapter.pipeline.runner import Runner
 from adapter.pipeline.schemas import Schemas
 from adapter.web.health import serve_health
@@ -36,7 +40,8 @@ from adapter.web.health import serve_health
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 
-    from adapter.exchange import Source
+    from adapter.exchange import Service, Source
+    from adapter.incoming import ArrivalSource, Provider
     from adapter.pipeline.bulkhead import Bulkhead
     from adapter.pipeline.ports import Observer, Registry
     from adapter.settings import Settings
@@ -55,7 +60,13 @@ _PATIENCE: Final = 10.0
 class Worker:
     """One process: consumes the served actions, runs exchanges, publishes outcomes."""
 
-    def __init__(self, settings: Settings, registry: Registry, sources: Sequence[Source], observer: Observer) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        sources: Sequence[Source | ArrivalSource],
+        observer: Observer,
+    ) -> None:
         """``registry`` holds the served actions and their gateways, ``sources`` what the gateways bring in."""
         self._settings = settings
         self._registry = registry
@@ -110,6 +121,7 @@ class Worker:
     async def _serve(self) -> None:
         settings, registry = self._settings, self._registry
         actions = list(registry.services)
+        served: dict[str, Service | Provider] = {**registry.services, **registry.providers}
         broker = settings.broker
         in_hand = broker.prefetch * broker.max_body * len(actions)
         limits = Limits(
@@ -121,36 +133,56 @@ class Worker:
         self._bulkheads = make_bulkheads(registry, limits, self._observer)
         bulkheads = {
             action: self._bulkheads[service.gateway]
-            for action, service in registry.services.items()
+            for action, service in served.items()
             if service.gateway in self._bulkheads
         }
         addressing = Addressing(self._names, actions)
         relay = Relay(self._journal, self._publisher)
-        caller = Caller(self._journal, registry, self._bulkheads)
+        rehearses = settings.smev is not None and settings.smev.sim_headers
+        caller = Caller(self._journal, registry, self._bulkheads, rehearses=rehearses)
+        schemas, held = Schemas(registry.schemas), HeldRequests(self._journal)
+        births = Births(
+            journal=self._journal,
+            registry=registry,
+            caller=caller,
+            addressing=addressing,
+            relay=relay,
+            observer=self._observer,
+            limits=limits,
+            bulkheads=self._bulkheads,
+            check=schemas.demand,
+        )
         runner = Runner(
             journal=self._journal,
             registry=registry,
             caller=caller,
             addressing=addressing,
             relay=relay,
-            schemas=Schemas({service.schema for service in registry.services.values() if service.schema}),
+            schemas=schemas,
             observer=self._observer,
             limits=limits,
+            births=births,
+            requests=Requests(self._journal, held),
         )
         dispatcher = Dispatcher(
             runner,
             most=limits.in_flight,
             most_bytes=limits.in_flight_bytes,
-            queues={self._names.command(action): bulkhead.gateway for action, bulkhead in bulkheads.items()},
+            queues={self._names.command(action): bulkheads[action].gateway for action in actions if action in bulkheads}
+            | {provider.gateway: provider.gateway for provider in registry.providers.values()},
             bulkheads=self._bulkheads.values(),
         )
         intake = CommandIntake(self._journal, dispatcher, addressing, registry, limits)
-        caller.intake = answers = AnswerIntake(self._journal, dispatcher, addressing, relay, self._observer)
+        events = (*EVENTS, *registry.events)
+        caller.intake = answers = AnswerIntake(
+            self._journal, dispatcher, addressing, relay, self._observer, events=frozenset(events)
+        )
+        requests = RequestIntake(self._journal, dispatcher, registry, self._observer)
         recovery = Recovery(
             self._journal,
             dispatcher,
             relay,
-            actions,
+            list(served),
             returned=self._names.returned,
             bulkheads=bulkheads,
             max_body=broker.max_body,
@@ -170,7 +202,8 @@ class Worker:
             incoming = [
                 group.create_task(self._link("adapter consumer", gate=self._journal.available).run(self._consume)),
                 group.create_task(recovery.run()),
-                *(group.create_task(source.run(answers)) for source in self._sources),
+                group.create_task(held.run()),
+                *(group.create_task(source.run(WayIn(answers, requests, held))) for source in self._sources),
             ]
             await self._stopping.wait()
             await self._wind_down(dispatcher, relay, incoming)
@@ -219,7 +252,7 @@ class Worker:
 
     async def _consume(self, connection: Connection) -> None:
         """Declare what is missing, then consume every queue until asked to stop."""
-        await declare(connection, self._names, self._registry.services, EVENTS)
+        await declare(connection, self._names, self._registry.services, (*EVENTS, *self._registry.events))
         self._session += 1
         async with asyncio.TaskGroup() as group:
             for consumer in self._consumers:

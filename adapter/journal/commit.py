@@ -19,7 +19,10 @@ Rows = list[tuple[Any, ...]]
 
 @dataclass(slots=True)
 class Arrays:
-    """The arguments of ``journal_commit`` by name, in its order; each row begins with its operation's number."""
+    """The arguments of ``journal_commit`` by name, in its order; each row begins with its operation's number.
+
+    ``births`` and ``joins`` stand before them in ``journal_commit_requests``, which is called when there are any.
+    """
 
     takes: Rows = field(default_factory=list)
     submits: Rows = field(default_factory=list)
@@ -33,12 +36,20 @@ class Arrays:
     leases: Rows = field(default_factory=list)
     messages: Rows = field(default_factory=list)
     facts: Rows = field(default_factory=list)
+    births: Rows = field(default_factory=list)
+    joins: Rows = field(default_factory=list)
 
 
-_NAMES: Final = tuple(one.name for one in fields(Arrays))
-_STATEMENT: Final = (
-    f"select applied, verdicts from journal_commit({', '.join(f'${n + 1}' for n in range(len(_NAMES)))})"  # noqa: S608 — numbers
-)
+_MORE: Final = ("births", "joins")
+_NAMES: Final = tuple(one.name for one in fields(Arrays) if one.name not in _MORE)
+
+
+def _statement(function: str, arguments: int) -> str:
+    return f"select applied, verdicts from {function}({', '.join(f'${n + 1}' for n in range(arguments))})"  # noqa: S608 — names of ours
+
+
+_STATEMENT: Final = _statement("journal_commit", len(_NAMES))
+_STATEMENT_WITH_MORE: Final = _statement("journal_commit_requests", len(_MORE) + len(_NAMES))
 
 
 async def commit(connection: asyncpg.Connection, owner: UUID, operations: Sequence[Operation[Any]]) -> list[Any]:
@@ -58,7 +69,10 @@ async def commit(connection: asyncpg.Connection, owner: UUID, operations: Sequen
             )
         for fact in operation.proof:
             arrays.facts.append((op, fact.exchange_id, fact.kind, fact.message_id, fact.data, fact.content, fact.meta))
-    (said,) = await connection.fetch(_STATEMENT, *(getattr(arrays, name) for name in _NAMES))
+    statement, names = _STATEMENT, _NAMES
+    if arrays.births or arrays.joins:
+        statement, names = _STATEMENT_WITH_MORE, (*_MORE, *_NAMES)
+    (said,) = await connection.fetch(statement, *(getattr(arrays, name) for name in names))
     applied = set(said["applied"])
     verdicts: defaultdict[int, list[asyncpg.Record]] = defaultdict(list)
     for verdict in said["verdicts"]:

@@ -120,6 +120,10 @@ class Journal:
             if self._reader is not None:
                 self._reader.terminate()
 
+    async def fetch(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Run one statement of ``queries/`` for a reader of its own subject. Raises JournalUnavailableError."""
+        return await self._fetch(name, *arguments)
+
     async def _fetch(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
         """Run one statement on the reading connection. Raises JournalUnavailableError."""
         async with self._reading:

@@ -155,9 +155,13 @@ class Submit(Move):
     gateway_id: str
     minted_at: datetime
     lane: str | None = None
+    subject: str = ""
+    note: str = ""
 
     def put(self, arrays: Arrays, op: int) -> None:
-        """Move to ``submitting``."""
+        """Move to ``submitting``; an exchange with a subject is joined to it."""
+        if self.subject:
+            arrays.joins.append((op, self.subject, self.id, self.note))
         fence = (op, self.id, self.owner, self.from_state, self.attempts)
         arrays.submits.append((*fence, self.gateway, self.operation, self.gateway_id, self.minted_at, self.lane))
 

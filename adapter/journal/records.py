@@ -57,6 +57,11 @@ class Exchange:
         """A reply has gone before: the next one is marked late."""
         return self.replies > 0
 
+    @property
+    def is_request(self) -> bool:
+        """It began at a gateway: no AMQP message asked for it, so nobody hears a reply."""
+        return not self.properties
+
     def expired(self) -> bool:
         """Tell whether new submits have to stop."""
         return self.deadline <= datetime.now(UTC)

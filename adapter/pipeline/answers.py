@@ -10,14 +10,14 @@ import orjson
 import structlog
 
 from adapter.errors import AdapterError, Code, FieldFault, KnownError
-from adapter.exchange import Answer, AnswerKind, StoredFile
+from adapter.exchange import Answer, AnswerKind, Event, State, StoredFile
 from adapter.faultpoints import reach
 from adapter.ids import new_id
 from adapter.journal.evidence import Evidence, EvidenceAs
 from adapter.journal.records import ProofRow
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     import asyncpg
 
@@ -31,20 +31,36 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _FINAL: Final = frozenset({AnswerKind.ANSWER, AnswerKind.REJECTION})
+#: States in which a final message is the exchange's answer; in the others it is news of it.
+_ANSWERABLE: Final = frozenset({State.SUBMITTING, State.WAITING, State.RETRYING, State.UNCERTAIN, State.EXPIRED})
+#: Matches the number of no event: a message numbered so is either the answer or asked to be numbered anew.
+_UNLESS_ANSWER: Final = -1
 
 
 class AnswerIntake:
     """Implements :class:`adapter.exchange.Intake` for every source."""
 
-    def __init__(
-        self, journal: Journal, dispatcher: Dispatcher, addressing: Addressing, relay: Relay, observer: Observer
+    def __init__(  # noqa: PLR0913 — the composition root hands every room over
+        self,
+        journal: Journal,
+        dispatcher: Dispatcher,
+        addressing: Addressing,
+        relay: Relay,
+        observer: Observer,
+        *,
+        events: Container[str] = (),
     ) -> None:
-        """Answers start their exchange again by ``dispatcher``; statuses become events by ``relay``."""
+        """Answers start their exchange again by ``dispatcher``; statuses become events by ``relay``.
+
+        ``events`` are those that may be told: with ``<action>.failed`` among them a rejection that comes after the
+        outcome is told.
+        """
         self._journal = journal
         self._dispatcher = dispatcher
         self._addressing = addressing
         self._relay = relay
         self._observer = observer
+        self._events = events
 
     async def take(self, answer: Answer) -> bool:
         """Journal an answer; true when its source may confirm it. Raises JournalUnavailableError: do not confirm."""
@@ -78,10 +94,21 @@ class AnswerIntake:
             answer.kind in _FINAL,
             new_id(),
         )
-        exchange = await self._journal.about(answer.source, answer.reference) if answer.event else None
-        if exchange is not None and answer.event is not None:
+        rejected = answer.kind is AnswerKind.REJECTION and answer.fault is not None
+        if answer.event is None and not rejected:
+            return evidence
+        exchange = await self._journal.about(answer.source, answer.reference)
+        if exchange is None:
+            return evidence
+        event = answer.event
+        if rejected and answer.fault is not None:
+            if exchange.state in _ANSWERABLE:
+                evidence.sequence = _UNLESS_ANSWER
+            elif f"{exchange.action}.failed" in self._events:
+                event = Event(f"{exchange.action}.failed", {"error": answer.fault.to_wire()})
+        if event is not None:
             evidence.sequence = exchange.events + exchange.replies
-            evidence.outbox = (self._addressing.event(exchange, answer.event),)
+            evidence.outbox = (self._addressing.event(exchange, event),)
         return evidence
 
 

@@ -15,6 +15,7 @@ from adapter.exchange import Accepted, Answer, Prepared, Refused, Repeat, Reply,
 from adapter.faultpoints import reach
 from adapter.journal.operations import Submit, Wait
 from adapter.journal.records import ProofRow
+from adapter.journal.requests import NOBODY, RequestReader
 from adapter.journal.writer import JournalUnavailableError
 from adapter.log import bind_message
 from adapter.pipeline.lanes import Lanes
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from adapter.errors import AdapterError
-    from adapter.exchange import Call, Gateway, Intake, Sent
+    from adapter.exchange import Call, Gateway, Intake, Sent, Word
     from adapter.journal.journal import Journal
     from adapter.journal.records import Exchange
     from adapter.pipeline.breaker import Breaker
@@ -45,9 +46,16 @@ _FILES: Final = 5.0
 class Caller:
     """Makes calls for exchanges, each inside its gateway's bulkhead."""
 
-    def __init__(self, journal: Journal, registry: Registry, bulkheads: Mapping[str, Bulkhead]) -> None:
-        """``bulkheads`` has one for every gateway, by its name."""
+    def __init__(
+        self, journal: Journal, registry: Registry, bulkheads: Mapping[str, Bulkhead], *, rehearses: bool = False
+    ) -> None:
+        """``bulkheads`` has one for every gateway, by its name.
+
+        ``rehearses`` hands the words of the header ``x-sim`` to the gateway: for simulators alone.
+        """
         self._journal = journal
+        self._requests = RequestReader(journal)
+        self._rehearses = rehearses
         self._registry = registry
         self._bulkheads = bulkheads
         self._lanes = Lanes()
@@ -69,13 +77,24 @@ class Caller:
         if bulkhead.calls.refuses and not envelope.dry_run:
             await _put_off(runner, exchange, bulkhead.calls)
             return
+        if call.word is not None and not envelope.dry_run:
+            await self._claim(exchange, call.word)
         prepared = await self._prepare(runner, exchange, gateway, bulkhead, replace(call, rehearsed=envelope.dry_run))
         if prepared is None:
             return
         if envelope.dry_run:
             await runner.reply(exchange, _dry_run(prepared))
             return
-        await self._make(runner, exchange, envelope, gateway, prepared, earlier=0)
+        await self._make(runner, exchange, envelope, gateway, prepared, earlier=0, call=call)
+
+    async def _claim(self, exchange: Exchange, word: Word) -> None:
+        """Make sure that nobody else has had the last word to a request. Raises KnownError."""
+        request = word.to or exchange.id
+        if word.last:
+            holder, _ = await self._requests.claim_word(request, exchange.id)
+        else:
+            holder = await self._requests.holder(request) or exchange.id
+        refuse_taken_word(holder, exchange.id)
 
     async def _prepare(
         self, runner: Runner, exchange: Exchange, gateway: Gateway, bulkhead: Bulkhead, call: Call
@@ -169,6 +188,7 @@ class Caller:
         prepared: Prepared,
         *,
         earlier: int,
+        call: Call | None = None,
     ) -> None:
         """Take a place, make the call unless the breaker has opened meanwhile, and judge what came of it.
 
@@ -184,7 +204,7 @@ class Caller:
                 admitted = breaker.admit()
                 probe = admitted and not breaker.closed
                 if admitted:
-                    result = await self._send(runner, exchange, envelope, gateway, prepared, earlier=earlier)
+                    result = await self._send(runner, exchange, envelope, gateway, prepared, earlier=earlier, call=call)
                     _report(breaker, result, probe=probe)
         finally:
             bulkhead.calling -= 1
@@ -204,12 +224,16 @@ class Caller:
         prepared: Prepared,
         *,
         earlier: int,
+        call: Call | None,
     ) -> Sent | None:
         """Record the intent, then let the bytes leave; nothing leaves without a row that says so.
 
         Returns ``None`` when the exchange moved on meanwhile and no call was made.
         """
         events = runner.progress(exchange, envelope, "sent")
+        subject, note = ("", "") if call is None else (call.subject, call.note)
+        if call is not None and call.events:
+            events += await runner.untold(exchange, call.events)
         proof = () if earlier else (_request_proof(exchange.id, prepared),)
         submitted = await self._journal.write(
             Submit(
@@ -222,6 +246,8 @@ class Caller:
                 prepared.gateway_id,
                 prepared.minted_at,
                 exchange.lane,
+                subject,
+                note,
                 outbox=events,
                 proof=proof,
             )
@@ -237,6 +263,8 @@ class Caller:
         exchange.attempts += 1
         bind_message(prepared.gateway_id)
         reach("intent")
+        if self._rehearses:
+            prepared = replace(prepared, wish=envelope.wish)
         result = await gateway.send(prepared, earlier_attempts=earlier)
         reach("call")
         return result
@@ -273,6 +301,14 @@ class Caller:
                 await self._journal.available.wait()
             else:
                 return
+
+
+def refuse_taken_word(holder: UUID, speaker: UUID) -> None:
+    """Raise KnownError unless ``speaker`` is the ``holder`` of the last word to a request."""
+    if holder == NOBODY:
+        raise KnownError(Code.TOO_LATE)
+    if holder != speaker:
+        raise KnownError(Code.ALREADY_ANSWERED)
 
 
 async def _put_off(runner: Runner, exchange: Exchange, breaker: Breaker) -> None:

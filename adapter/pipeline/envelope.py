@@ -26,6 +26,8 @@ _FALSE: Final = (False, b"false", b"0", b"")
 #: Property sections kept read: as many as may run and arrive at once, and none of unusual size.
 _REMEMBERED: Final = 2000
 _REMEMBERED_BYTES: Final = 1024
+#: Characters of ``x-sim``: a few words.
+_LONGEST_WISH: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,13 @@ class Envelope:
     progress: bool
     deadline: datetime | None
     faults: tuple[FieldFault, ...]
+
+    @property
+    def wish(self) -> str:
+        """What a rehearsal asks of a simulator (header ``x-sim``): printable ASCII, or nothing."""
+        value = self.properties.headers.get(b"x-sim")
+        text = value.decode("ascii", "replace") if isinstance(value, bytes) else ""
+        return text if text.isascii() and text.isprintable() and len(text) <= _LONGEST_WISH else ""
 
 
 def read_envelope(raw: bytes, *, names: Names, actions: Iterable[str]) -> Envelope:
@@ -138,19 +147,22 @@ class Addressing:
         return self._row(exchange.id, "reply", ("", target), message_id, (outcome, section))
 
     def event(self, exchange: Exchange, event: Event) -> OutboxRow:
-        """Return one event about an exchange; its body names the command it belongs to."""
+        """Return one event about an exchange; its body names the command it belongs to, or the exchange without one."""
         properties = self.envelope(exchange.properties).properties
+        correlation = properties.correlation_id or properties.message_id
+        if exchange.is_request and exchange.message_id:
+            correlation = exchange.message_id.encode()
         sequence = exchange.events + exchange.replies + 1
         exchange.events += 1
         message_id = str(uuid5(exchange.id, f"{event.name}:{sequence}"))
         section = write_properties(
             message_id=message_id.encode(),
             message_type=event.name.encode(),
-            correlation_id=properties.correlation_id or properties.message_id,
+            correlation_id=correlation,
             headers={"x-adapter-command-id": str(exchange.id), "x-adapter-seq": sequence},
         )
-        command = {"id": str(exchange.id), "action": exchange.action, **_ids(exchange)}
-        body = {**event.body, "command": command}
+        about = {"id": str(exchange.id), "action": exchange.action, **_ids(exchange)}
+        body = {**event.body, "exchange" if exchange.is_request else "command": about}
         row = (orjson.dumps(body), section)
         return self._row(exchange.id, "event", (self.names.events, event.name), message_id, row)
 

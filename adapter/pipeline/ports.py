@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from adapter.exchange import Gateway, Service
+    from adapter.incoming import Provider
     from adapter.journal.records import Exchange
 
 
@@ -52,8 +53,25 @@ class Registry:
     """The services this worker runs, by action, and the gateways they call, by name.
 
     ``places`` bounds the calls in flight to a gateway, by its name, where the bound is another than the usual one.
+    ``providers`` take what gateways bring, by action: these actions have no command queue.
     """
 
     services: Mapping[str, Service]
     gateways: Mapping[str, Gateway]
     places: Mapping[str, int] = field(default_factory=dict)
+    providers: Mapping[str, Provider] = field(default_factory=dict)
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """Names of the events that these services and providers may tell; each has a durable queue."""
+        named = [name for provider in self.providers.values() for name in provider.events]
+        named += [f"{action}.failed" for action in self.providers]
+        named += [name for service in self.services.values() for name in getattr(service, "events", ())]
+        return tuple(dict.fromkeys(named))
+
+    @property
+    def schemas(self) -> frozenset[str]:
+        """Schemas that contents are checked by, below schemas/."""
+        services = [*self.services.values(), *self.providers.values()]
+        more = {path for service in services for path in getattr(service, "schemas", ())}
+        return frozenset({service.schema for service in self.services.values() if service.schema} | more)

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import random
 import traceback
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 import structlog
 
 from adapter.errors import AdapterError, Code, FieldFault, InvalidCommandError, KnownError
-from adapter.exchange import Answer, AnswerKind, Call, Event, Reply, State
+from adapter.exchange import Answer, AnswerKind, Event, Reply, State
 from adapter.faultpoints import reach
+from adapter.incoming import Look, Say
 from adapter.journal.operations import Finish, Finished, Note, Retry
 from adapter.journal.records import ProofRow
 from adapter.journal.writer import JournalUnavailableError, RowRefusedError
@@ -22,15 +23,18 @@ from adapter.pipeline.answers import read_answer
 from adapter.xml.parser import XmlError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from adapter.exchange import Service
+    from adapter.exchange import Service, Step
+    from adapter.incoming import Looking
     from adapter.journal.journal import Journal
     from adapter.journal.records import Exchange, OutboxRow
+    from adapter.pipeline.births import Births
     from adapter.pipeline.calls import Caller
     from adapter.pipeline.envelope import Addressing, Envelope
     from adapter.pipeline.ports import Limits, Observer, Registry
     from adapter.pipeline.relay import Relay
+    from adapter.pipeline.requests import Requests
     from adapter.pipeline.schemas import Schemas
 
 log = structlog.get_logger(__name__)
@@ -57,6 +61,8 @@ class Runner:
         schemas: Schemas,
         observer: Observer,
         limits: Limits,
+        births: Births,
+        requests: Requests,
     ) -> None:
         """Keep the rooms."""
         self._journal = journal
@@ -67,6 +73,8 @@ class Runner:
         self._schemas = schemas
         self._observer = observer
         self._limits = limits
+        self._births = births
+        self._requests = requests
 
     async def run(self, exchange: Exchange, answer: Answer | None = None) -> None:
         """Run until the exchange waits, retries or ends. Gives the row up when the journal is away.
@@ -85,6 +93,9 @@ class Runner:
             await self._park(exchange, error)
 
     async def _step(self, exchange: Exchange, answer: Answer | None) -> None:
+        if exchange.is_request:
+            await self._births.step(self, exchange, answer)
+            return
         envelope = self._addressing.envelope(exchange.properties)
         if exchange.crash_attempts > self._limits.crash_attempts:
             await self.fail(exchange, State.DEAD, KnownError(Code.DEAD))
@@ -112,10 +123,20 @@ class Runner:
             raise InvalidCommandError((*faults, *error.fields)) from None
         if faults or step is None:
             raise InvalidCommandError(faults)
+        await self._take(service, exchange, envelope, step)
+
+    async def _take(self, service: Service, exchange: Exchange, envelope: Envelope, step: Step) -> None:
+        """Take a step of a command's service, and those that follow from what the journal answers at once."""
+        while isinstance(step, Look):
+            found = await self._requests.look(exchange, step)
+            step = cast("Looking", service).found(exchange.command, found)
+        if isinstance(step, Say):
+            await self._requests.say(exchange, step)
+            step = Reply(step.outcome)
         if isinstance(step, Reply):
             await self.reply(exchange, step)
         else:
-            self._check(service, step.content)
+            self._schemas.demand(step.schema or service.schema, step.content)
             await self._caller.first(self, exchange, envelope, step)
 
     def _service(self, exchange: Exchange) -> Service:
@@ -136,12 +157,6 @@ class Runner:
             faults.append(FieldFault("properties.message_id", rule))
         return tuple(faults)
 
-    def _check(self, service: Service, content: bytes) -> None:
-        """Refuse content that its вид сведений would refuse: no call is made for it."""
-        faults = self._schemas.check(service.schema, content) if service.schema else ()
-        if faults:
-            raise InvalidCommandError([FieldFault(fault.path, fault.rule) for fault in faults])
-
     async def _resume(self, exchange: Exchange, envelope: Envelope, answer: Answer | None) -> None:
         """Turn the journaled answer into the outcome; an answer of an action that others serve is left to them."""
         service = self._registry.services.get(exchange.action)
@@ -156,13 +171,9 @@ class Runner:
             error = answer.fault or KnownError(Code.REJECTED_BY_PROVIDER)
             await self.fail(exchange, State.FAILED, error)
             return
-        step = self._read_answer(service, exchange, answer)
-        if isinstance(step, Call):
-            await self._caller.first(self, exchange, envelope, step)
-        else:
-            await self.reply(exchange, step)
+        await self._take(service, exchange, envelope, self._read_answer(service, exchange, answer))
 
-    def _read_answer(self, service: Service, exchange: Exchange, answer: Answer) -> Reply | Call:
+    def _read_answer(self, service: Service, exchange: Exchange, answer: Answer) -> Step:
         try:
             faults = self._schemas.check(service.schema, answer.content) if service.schema else ()
         except XmlError as error:
@@ -181,6 +192,9 @@ class Runner:
     async def fail(self, exchange: Exchange, state: State, error: AdapterError, *facts: ProofRow) -> None:
         """End an exchange with an error; ``facts`` are journaled with the outcome."""
         try:
+            if exchange.is_request:
+                await self._births.fail(exchange, state, error, *facts)
+                return
             await self._finish(exchange, state, orjson.dumps({"error": error.to_wire()}), error.code, *facts)
         except JournalUnavailableError:
             log.warning("outcome not written; recovery repeats the step", code=error.code)
@@ -223,6 +237,10 @@ class Runner:
         if not envelope.progress:
             return []
         return [self._addressing.event(exchange, Event(f"adapter.{stage}", {}))]
+
+    async def untold(self, exchange: Exchange, events: Sequence[Event]) -> list[OutboxRow]:
+        """Return the rows of a call's events that were not told with an earlier attempt of it."""
+        return await self._births.untold(exchange, events)
 
     def offer(self, rows: list[OutboxRow]) -> None:
         """Send committed rows."""

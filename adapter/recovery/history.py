@@ -30,6 +30,7 @@ _LED_TO: Final[Mapping[str, State]] = {
 #: Who has looked is not a part of what happened.
 LOOKED: Final = "revealed"
 _MOST_MATCHES: Final = 50
+_MOST_OF_A_SUBJECT: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,15 @@ async def find(connection: asyncpg.Connection, text: str) -> list[Exchange]:
     found = [read_exchange(row) for row in rows]
     own = [exchange for exchange in found if exchange.id == uuid_of(text)]
     return own or found
+
+
+async def find_subject(connection: asyncpg.Connection, text: str) -> list[Exchange]:
+    """Return every exchange of a business id, oldest first, with those that have it as an id of their own."""
+    rows = await connection.fetch(sql("find_subject"), identity(text), _MOST_OF_A_SUBJECT)
+    if not rows:
+        return []
+    found = {exchange.id: exchange for exchange in [*map(read_exchange, rows), *await find(connection, text)]}
+    return sorted(found.values(), key=lambda exchange: (exchange.received_at, exchange.id))
 
 
 async def find_one(connection: asyncpg.Connection, text: str) -> Exchange:

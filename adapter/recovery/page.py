@@ -34,6 +34,7 @@ _STATES: Final[Mapping[State, str]] = {
 }
 _EVENTS: Final[Mapping[str, str]] = {
     "received": "Команда принята",
+    "incoming": "Сообщение шлюза прочитано",
     "request": "Запрос подписан, отправляется",
     "accepted": "Шлюз принял запрос",
     "refused": "Шлюз отказал",

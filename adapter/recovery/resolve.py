@@ -56,7 +56,8 @@ async def resolve_not_sent(
         exchange = await _lock(connection, exchange_id)
         error = KnownError(Code.GATEWAY_UNAVAILABLE, _NOT_SENT, details={"cause": Code.UNCERTAIN.wire})
         outcome = orjson.dumps({"error": error.to_wire()})
-        reply = Addressing(names_of(exchange), actions).reply(exchange, outcome)
+        # Of an exchange that began at a gateway nobody waits to hear.
+        replies = () if exchange.is_request else (Addressing(names_of(exchange), actions).reply(exchange, outcome),)
         meta = operator.meta(what="not-sent", **{"from": State.UNCERTAIN}, state=State.FAILED, code=error.code)
         finish = Finish(
             exchange_id,
@@ -65,7 +66,8 @@ async def resolve_not_sent(
             State.FAILED,
             outcome,
             error.code,
-            outbox=(reply,),
+            len(replies),
+            outbox=replies,
             proof=(ProofRow(exchange_id, "resolved", meta=meta),),
         )
         # An owner that no lease has ever named: the first worker that looks publishes the reply.

@@ -24,6 +24,8 @@ def cautions(environment: Mapping[str, str], values: Mapping[str, Any], now: dat
     """Yield what an operator should know about this configuration."""
     if not values["MQ_TLS"]:
         yield "MQ_TLS is off: commands, replies and the password travel to RabbitMQ in the clear"
+    if values.get("SMEV_SIM_HEADERS"):
+        yield "SMEV_SIM_HEADERS is on: whoever sends commands can ask for failures; this is for a simulator alone"
     url = urlsplit(values.get("SIGN_SERVICE") or "")
     if url.scheme == "http" and url.hostname not in _LOOPBACK:
         yield "SIGN_SERVICE is plain http: tokens and documents travel in the clear"

@@ -85,7 +85,10 @@ class Database:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Smev:
-    """СМЭВ3. Times in seconds; ``trust`` are DER certificates."""
+    """СМЭВ3. Times in seconds; ``trust`` are DER certificates.
+
+    ``provides`` are namespaces and roots of requests that are taken, none of them for every one.
+    """
 
     endpoint: str
     version: str
@@ -97,10 +100,13 @@ class Smev:
     poll_max: float
     selects: tuple[str, str] | None
     life: float | None
+    provides: tuple[tuple[str, str], ...] | None
+    statuses: bool
     business_process: str | None
     test_message: bool
     ftp_host: str | None
     ftp_port: int
+    sim_headers: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -189,6 +189,20 @@ def selector(text: str) -> tuple[str, str]:
     return match[1], match[2]
 
 
+def provided(text: str) -> tuple[tuple[str, str], ...]:
+    """Read roots of виды сведений, comma-separated ``NAMESPACE#ROOT``; ``*`` alone is every one: an empty tuple."""
+    if text == "*":
+        return ()
+    found: dict[tuple[str, str], None] = {}
+    for item in names(text):
+        namespace, mark, root = item.rpartition("#")
+        try:
+            found[selector(f"{{{namespace}}}{root}" if mark else "")] = None
+        except WrongValueError:
+            raise WrongValueError("must be * or comma-separated NAMESPACE#ROOT") from None
+    return tuple(found)
+
+
 def elements(text: str) -> str:
     """Read XML elements, each in a namespace that it declares itself."""
     if not is_of_elements(text.encode()):
