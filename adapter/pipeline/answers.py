@@ -123,7 +123,7 @@ def _record(answer: Answer) -> ProofRow:
     if answer.fault is not None:
         meta["fault"] = answer.fault.to_wire()
     if answer.attachments:
-        meta["attachments"] = [_file_facts(file) for file in answer.attachments]
+        meta["attachments"] = [file_facts(file) for file in answer.attachments]
     kind = "answer" if answer.kind in _FINAL else "status"
     return ProofRow(new_id(), kind, answer.key, answer.raw, answer.content, orjson.dumps(meta))
 
@@ -144,11 +144,11 @@ def read_answer(rows: Sequence[asyncpg.Record], exchange: Exchange) -> Answer:
         content=bytes(row["content"] or b""),
         fault=_read_fault(fault) if fault else None,
         verdicts=meta["verdicts"],
-        attachments=tuple(_read_file(facts) for facts in meta.get("attachments", ())),
+        attachments=tuple(read_file(facts) for facts in meta.get("attachments", ())),
     )
 
 
-def _file_facts(file: StoredFile) -> dict[str, Any]:
+def file_facts(file: StoredFile) -> dict[str, Any]:
     """Return what is journaled of a file: by digest, size and name, and of a small one its content."""
     facts: dict[str, Any] = {
         "name": file.name,
@@ -162,7 +162,8 @@ def _file_facts(file: StoredFile) -> dict[str, Any]:
     return facts
 
 
-def _read_file(facts: dict[str, Any]) -> StoredFile:
+def read_file(facts: dict[str, Any]) -> StoredFile:
+    """Return the file that :func:`file_facts` told of."""
     content = facts.pop("content_base64", None)
     return StoredFile(**facts, content=None if content is None else base64.b64decode(content))
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,13 +11,14 @@ import orjson
 import structlog
 
 from adapter.errors import AdapterError
-from adapter.exchange import State, StoredFile
+from adapter.exchange import State
 from adapter.faultpoints import reach
 from adapter.ids import new_id
 from adapter.incoming import Incoming
 from adapter.journal.records import Exchange
 from adapter.journal.requests import Receive, request_key
 from adapter.journal.writer import RowRefusedError
+from adapter.pipeline.answers import file_facts, read_file
 from adapter.xml.parser import XmlError
 
 if TYPE_CHECKING:
@@ -136,14 +136,9 @@ def _meta(incoming: Incoming) -> bytes:
         "test": incoming.test,
         "deadline": incoming.deadline,
         "unreadable": incoming.unreadable,
-        "attachments": [_file(file) for file in incoming.attachments],
+        "attachments": [file_facts(file) for file in incoming.attachments],
     }
     return orjson.dumps(facts)
-
-
-def _file(file: StoredFile) -> dict[str, Any]:
-    content = None if file.content is None else base64.b64encode(file.content).decode()
-    return asdict(replace(file, content=None)) | {"content": content}
 
 
 def read_incoming(exchange: Exchange, content: bytes, meta: Mapping[str, Any]) -> Incoming:
@@ -162,12 +157,8 @@ def read_incoming(exchange: Exchange, content: bytes, meta: Mapping[str, Any]) -
         test=meta["test"],
         deadline=datetime.fromisoformat(deadline) if deadline else None,
         unreadable=meta["unreadable"],
-        attachments=[StoredFile(**{**file, "content": _bytes(file["content"])}) for file in meta["attachments"]],
+        attachments=tuple(read_file(facts) for facts in meta["attachments"]),
     )
-
-
-def _bytes(text: str | None) -> bytes | None:
-    return None if text is None else base64.b64decode(text)
 
 
 async def load_incoming(journal: Journal, exchange: Exchange) -> Incoming:

@@ -1,4 +1,7 @@
-"""Every service of this package: a module that defines ``make`` is one. A new вид сведений is one file here."""
+"""Every service of this package: a module that defines ``make`` is one. A new вид сведений is one file here.
+
+``make_providers`` in a module takes what gateways bring: the exchanges that no command began.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,11 @@ from typing import TYPE_CHECKING
 from adapter import services
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from types import ModuleType
 
     from adapter.exchange import Service
+    from adapter.incoming import Provider
 
 
 @cache
@@ -37,3 +41,13 @@ def make_services(environment: Mapping[str, str] = os.environ) -> dict[str, Serv
 def known_actions() -> dict[str, str]:
     """Return the gateway of every action, without reading any configuration."""
     return {action: service.gateway for action, service in make_services({}).items()}
+
+
+def make_providers(actions: Collection[str], environment: Mapping[str, str] = os.environ) -> dict[str, Provider]:
+    """Return the providers that go with the served ``actions``, by their own action.
+
+    A module's ``make_providers(environment, actions)`` says which. Raises ConfigurationError.
+    """
+    makers = [module.make_providers for module in modules() if hasattr(module, "make_providers")]
+    made: list[Provider] = [provider for make in makers for provider in make(environment, actions)]
+    return {provider.action: provider for provider in made}

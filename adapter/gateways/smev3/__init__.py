@@ -6,6 +6,7 @@
 ``reading``, and judge by ``faults`` and ``trust``.
 """
 
+from adapter.gateways.smev3.arrivals import Smev3Arrivals
 from adapter.gateways.smev3.client import Smev3Gateway
 from adapter.gateways.smev3.incoming import Incoming
 from adapter.gateways.smev3.options import Observe, Smev3Options
@@ -20,6 +21,7 @@ __all__ = [
     "Outgoing",
     "ProvidedRequest",
     "RequestIntake",
+    "Smev3Arrivals",
     "Smev3Gateway",
     "Smev3Options",
     "Smev3RequestSource",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from adapter.errors import Code, KnownError
-from adapter.exchange import Accepted, Prepared, Refused, Repeat, Sent, TryLater, Unanswered
+from adapter.exchange import Accepted, Answer, AnswerKind, Prepared, Refused, Repeat, Sent, TryLater, Unanswered
 from adapter.gateways.smev3.faults import Outcome, error_of, rule_of
 from adapter.gateways.smev3.message_id import MessageIdMint, minted_at
 from adapter.gateways.smev3.messages import Names, envelope, request_data
@@ -16,7 +16,7 @@ from adapter.gateways.smev3.mtom import pack
 from adapter.gateways.smev3.options import Clock, Observe, Smev3Options, observe_nothing, utc_now
 from adapter.gateways.smev3.outgoing import Laid, Outgoing
 from adapter.gateways.smev3.reading import UnreadableError, read_acceptance
-from adapter.gateways.smev3.responses import PrimaryContent, Word, response_data
+from adapter.gateways.smev3.responses import PrimaryContent, Word, response_data, word_of
 from adapter.gateways.smev3.transport import SoapReply, SoapTransport, TransportError
 
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ class Smev3Gateway:
         Attachments are moved and signed first, so that the id is not older than it has to be. Raises SignerError,
         FileError for an attachment, or another KnownError when this gateway cannot carry the call.
         """
+        if call.operation == SEND_RESPONSE:
+            return await self.prepare_response(call.reply_to, word_of(call), rehearse=call.rehearsed)
         if call.operation != SEND_REQUEST:
             raise KnownError(Code.INTERNAL, details={"operation": call.operation})
         _check_content(call.content)
@@ -100,7 +102,7 @@ class Smev3Gateway:
         )
         return await self._prepared(SEND_REQUEST, message_id, data, signed_by, laid)
 
-    async def prepare_response(self, reply_to: str, word: Word) -> Prepared:
+    async def prepare_response(self, reply_to: str, word: Word, *, rehearse: bool = False) -> Prepared:
         """Mint the MessageID, sign, and return the envelope of a provider's ``word`` to the request from ``reply_to``.
 
         A request may get any number of RequestStatus before its last word. Raises SignerError, FileError for an
@@ -110,7 +112,7 @@ class Smev3Gateway:
         signed_by: tuple[str, ...] = ()
         if isinstance(word, PrimaryContent):
             _check_content(word.content)
-            laid = await self._laid(word.attachments, official=word.official, rehearse=False)
+            laid = await self._laid(word.attachments, official=word.official, rehearse=rehearse)
             personal, signed_by = await self._official(word.content, wanted=word.official)
         message_id = self._mint.mint()
         data = response_data(
@@ -156,7 +158,7 @@ class Smev3Gateway:
     async def send(self, prepared: Prepared, *, earlier_attempts: int) -> Sent:
         """Send ``prepared.body`` once. Only cancellation is raised."""
         try:
-            reply = await self._transport.call(prepared.operation, prepared.body)
+            reply = await self._transport.call(prepared.operation, prepared.body, wish=prepared.wish)
         except TransportError as failure:
             sent = _undelivered(failure)
         else:
@@ -166,7 +168,9 @@ class Smev3Gateway:
                 else _judged(reply, earlier_attempts=earlier_attempts)
             )
         if isinstance(sent, Accepted):
-            if self._on_accepted is not None and prepared.operation == SEND_REQUEST:
+            if prepared.operation == SEND_RESPONSE:
+                return _answered(prepared, sent.raw)
+            if self._on_accepted is not None:
                 self._on_accepted()
         else:
             _log.warning(
@@ -194,6 +198,15 @@ class Smev3Gateway:
         if confirmed is not None and confirmed != prepared.gateway_id:
             return _nonsense("acceptance names another MessageId", reply)
         return Accepted(reply.raw)
+
+
+def _answered(prepared: Prepared, raw: bytes) -> Accepted:
+    """Return what the acceptance of a provider's word is: its end, because nobody answers an answer.
+
+    A rejection of it that comes later is told by its MessageID, like one of a request.
+    """
+    key = f"{prepared.gateway_id}:accepted"
+    return Accepted(raw, Answer(Smev3Gateway.name, key, prepared.gateway_id, AnswerKind.ANSWER, raw))
 
 
 def _check_content(content: bytes) -> None:

@@ -10,12 +10,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from adapter.errors import Code, KnownError
+from adapter.exchange import Progress, Refusal
 from adapter.gateways.smev3.messages import text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from adapter.exchange import Attachment
+    from adapter.exchange import Attachment, Call
     from adapter.gateways.smev3.messages import Names
 
 PROVIDER_ID = "SIGNED_BY_PROVIDER"
@@ -70,6 +71,20 @@ class RequestStatus:
 
 
 Word = PrimaryContent | RequestRejected | RequestStatus
+
+
+def word_of(call: Call) -> Word:
+    """Return what a call says to a request. Raises KnownError for a rejection code that no schema knows."""
+    match call.instead:
+        case Refusal(reasons):
+            known = set(RejectionCode)
+            if any(code not in known for code, _ in reasons):
+                raise _refused("unknown rejection code")
+            return RequestRejected([Rejection(RejectionCode(code), words) for code, words in reasons])
+        case Progress(code, description, parameters):
+            return RequestStatus(code, description, parameters)
+        case None:
+            return PrimaryContent(call.content, official=call.official, attachments=call.attachments)
 
 
 def response_data(  # noqa: PLR0913  — one argument per element of the schema

@@ -78,15 +78,16 @@ class SoapTransport:
         self._observe = observe
         self._limit = limit
 
-    async def call(self, operation: str, envelope: bytes) -> SoapReply:
+    async def call(self, operation: str, envelope: bytes, *, wish: str = "") -> SoapReply:
         """Post ``envelope`` for ``operation`` (``SendRequest``) and return the readable answer, faults included.
 
+        ``wish`` are words to a simulator, sent as the header X-Sim (docs/simulator.md).
         Raises TransportError for everything else that may happen on the way.
         """
         began = time.perf_counter()
         outcome, received = "cancelled", 0
         try:
-            status, after, body = await self._post(operation, envelope)
+            status, after, body = await self._post(operation, envelope, wish)
             received = len(body)
             reply = _read(status, after, body)
             outcome = _outcome(operation, reply)
@@ -97,7 +98,7 @@ class SoapTransport:
             self._observe(operation, outcome, time.perf_counter() - began, len(envelope), received)
         return reply
 
-    async def _post(self, operation: str, envelope: bytes) -> tuple[int, float | None, bytes]:
+    async def _post(self, operation: str, envelope: bytes, wish: str) -> tuple[int, float | None, bytes]:
         """Return status, wished delay and body of the HTTP answer."""
         body = bytearray()
         try:
@@ -108,6 +109,7 @@ class SoapTransport:
                     "Content-Type": content_type(envelope),
                     "SOAPAction": f'"urn:{operation}"',
                     "Accept-Encoding": "identity",
+                    **({"X-Sim": wish} if wish else {}),
                 },
                 timeout=self._timeout,
                 allow_redirects=False,

@@ -1,6 +1,6 @@
 -- Exchanges that begin at a gateway (a request of another system, a push), and what joins exchanges to one subject.
 --
--- Both stand in tables of their own: a commit without them calls journal_write as before and pays nothing for them.
+-- Both stand in tables of their own: a commit without them calls journal_commit as before and pays nothing for them.
 
 -- Which exchanges belong to one business id: an order, a case. Written for those alone that have one.
 create table subjects (
@@ -52,11 +52,11 @@ begin
     select j.op, case when j.holder = j.id then 'new' else 'repeat' end, j.holder, null::commands from judged j;
 end $$;
 
--- A commit that holds such messages or subjects, beside all that journal_write takes.
-create function journal_write_requests(
+-- A commit that holds such messages or subjects, beside all that journal_commit takes.
+create function journal_commit_requests(
     births birth_op[], joins subject_op[],
-    takes take_op[], submits submit_op[], waits wait_op[], retries retry_op[], evidence evidence_op[],
-    finishes finish_op[], notes integer[], marks mark_op[], settles uuid[], leases lease_op[],
+    takes take_op[], submits submit_op[], waits waiting_op[], retries retrying_op[], evidence evidence_op[],
+    finishes finishing_op[], notes integer[], marks mark_op[], settles uuid[], leases lease_op[],
     messages outbox_op[], facts proof_op[],
     out applied integer[], out verdicts verdict[]
 ) language plpgsql
@@ -78,7 +78,7 @@ begin
         order by j.subject, j.id
         on conflict (subject, exchange_id) do update set note = excluded.note where subjects.note <> excluded.note;
     end if;
-    select w.applied, w.verdicts into applied, verdicts from journal_write(
+    select w.applied, w.verdicts into applied, verdicts from journal_commit(
         takes, submits, waits, retries, evidence, finishes, notes, marks, settles, leases, messages, facts
     ) w;
     verdicts := verdicts || born;
