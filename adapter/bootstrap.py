@@ -6,26 +6,32 @@ import asyncio
 import signal
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from adapter.files import FilesIn, FilesPolicy, FileStore, FtpFiles
+from adapter.gateways.smev3.arrivals import Smev3Arrivals
 from adapter.gateways.smev3.client import Smev3Gateway
 from adapter.gateways.smev3.incoming import Incoming
 from adapter.gateways.smev3.options import Smev3Options
 from adapter.gateways.smev3.outgoing import Outgoing
+from adapter.gateways.smev3.requests import Smev3RequestSource
 from adapter.gateways.smev3.source import Smev3Source
+from adapter.gateways.smev3.statuses import Smev3StatusSource
 from adapter.http import make_session
 from adapter.pipeline.ports import Registry
-from adapter.services.registry import make_services
+from adapter.services.registry import make_providers, make_services
+from adapter.services.smev3_provider import REQUEST, Smev3Requests
 from adapter.signing.client import SigningClient
 from adapter.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from adapter.exchange import Service, Source
+    from adapter.incoming import ArrivalSource, Provider
     from adapter.pipeline.ports import Observer
     from adapter.settings import Settings
 
@@ -57,9 +63,16 @@ async def _attachments(
 
 
 async def open_gateways(
-    settings: Settings, services: Mapping[str, Service], observer: Observer, stack: AsyncExitStack
-) -> tuple[Registry, list[Source]]:
-    """Open the gateways that the served actions need; ``stack`` closes them."""
+    settings: Settings,
+    services: Mapping[str, Service],
+    observer: Observer,
+    stack: AsyncExitStack,
+    providers: Mapping[str, Provider] | None = None,
+) -> tuple[Registry, list[Source | ArrivalSource]]:
+    """Open the gateways that the served actions need; ``stack`` closes them.
+
+    ``providers`` take what these gateways bring, by their own action.
+    """
     smev, signing = settings.smev, settings.signing
     if smev is None or signing is None:
         return Registry(services, {}), []
@@ -92,15 +105,13 @@ async def open_gateways(
         ftp_port=smev.ftp_port,
     )
     outgoing, incoming = await _attachments(settings, options, signer)
-    source = Smev3Source(
-        options,
-        session=smev_session,
-        signer=signer,
-        incoming=incoming,
-        pollers=POLLERS,
-        on_pause=lambda reason: _alarm(observer, reason),
-        observe=observer.gateway_call,
-    )
+    taps: dict[str, Any] = {
+        "session": smev_session,
+        "signer": signer,
+        "on_pause": lambda reason: _alarm(observer, reason),
+        "observe": observer.gateway_call,
+    }
+    source = Smev3Source(options, incoming=incoming, pollers=POLLERS, **taps)
     gateway = Smev3Gateway(
         options,
         session=smev_session,
@@ -109,7 +120,24 @@ async def open_gateways(
         observe=observer.gateway_call,
         on_accepted=source.nudge,
     )
-    return Registry(services, {gateway.name: gateway}, {gateway.name: smev.calls}), [source]
+    sources: list[Source | ArrivalSource] = [source]
+    if smev.statuses:
+        sources.append(Smev3StatusSource(options, **taps))
+    provided = dict(providers or {})
+    ours = [provider for provider in provided.values() if provider.gateway == gateway.name]
+    if ours:
+        # What none of them names is for a person to see.
+        provided.setdefault(REQUEST, Smev3Requests(None))
+        sources += _request_sources(partial(Smev3RequestSource, options, incoming=incoming, **taps), ours)
+    return Registry(services, {gateway.name: gateway}, {gateway.name: smev.calls}, provided), sources
+
+
+def _request_sources(make: Callable[..., Smev3RequestSource], providers: Sequence[Provider]) -> list[Smev3Arrivals]:
+    """Return a source for every вид сведений that is provided, or one for all where a provider takes what comes."""
+    routes = {name: provider.action for provider in providers for name in provider.provides}
+    everything = any(not provider.provides for provider in providers)
+    selectors: Sequence[tuple[str, str] | None] = [None] if everything else list(routes)
+    return [Smev3Arrivals(make(selects=selects), routes, REQUEST) for selects in selectors]
 
 
 async def run_worker(settings: Settings, environment: Mapping[str, str], observer: Observer) -> None:
@@ -118,7 +146,8 @@ async def run_worker(settings: Settings, environment: Mapping[str, str], observe
         action: service for action, service in make_services(environment).items() if action in settings.services.actions
     }
     async with AsyncExitStack() as stack:
-        registry, sources = await open_gateways(settings, services, observer, stack)
+        providers = make_providers(services, environment)
+        registry, sources = await open_gateways(settings, services, observer, stack, providers)
         worker = Worker(settings, registry, sources, observer)
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):

@@ -5,6 +5,7 @@ For every вид сведений that has no service of its own. What comes in 
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -18,13 +19,12 @@ from adapter.incoming import Done, Look
 from adapter.paths import SCHEMAS
 from adapter.services.command import read_command
 from adapter.services.information_type import read_switches
-from adapter.services.messages import attachment_facts
 from adapter.xml.parser import XmlError, parse, serialize
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from adapter.exchange import Answer, Command
+    from adapter.exchange import Answer, Command, StoredFile
     from adapter.incoming import Found, Incoming, Request
 
 REQUEST: Final = "smev3.request"
@@ -73,9 +73,7 @@ class AnswerCommand(_Strict):
 
     message_id: str = Field(min_length=1, max_length=255, description="message_id запроса из события")
     content_xml: str | None = Field(None, min_length=1, description="Ответ: корневой элемент вида сведений")
-    rejections: list[Rejection] | None = Field(
-        None, min_length=1, max_length=100, description="Отказ: причины"
-    )
+    rejections: list[Rejection] | None = Field(None, min_length=1, max_length=100, description="Отказ: причины")
     status: Status | None = Field(None, description="Статус: сколько угодно до ответа или отказа")
 
 
@@ -98,7 +96,7 @@ EXAMPLES: Final[Sequence[Example]] = (
 
 
 class Smev3Requests:
-    """Takes the requests that no other provider takes: those of SMEV_PROVIDES become events, others wait for a person."""
+    """Takes what no other provider takes: requests of SMEV_PROVIDES become events, others wait for a person."""
 
     action = REQUEST
     title = "Запросы других систем через СМЭВ3"
@@ -141,8 +139,16 @@ def _told(incoming: Incoming) -> dict[str, Any]:
         "content_xml": incoming.content.decode(errors="replace"),
         "test": incoming.test,
         "reply_expected": bool(incoming.reply_to),
-        "attachments": [attachment_facts(file) for file in incoming.attachments],
+        "attachments": [_file(file) for file in incoming.attachments],
     }
+
+
+def _file(file: StoredFile) -> dict[str, Any]:
+    """Return a file as a reply would tell of it: a small one whole, a large one by its path below FILES_ROOT."""
+    told = {"name": file.name, "mime_type": file.mime_type, "size": file.size, "sha256": file.sha256}
+    if file.content is None:
+        return {**told, "path": file.path}
+    return {**told, "content_base64": b64encode(file.content).decode("ascii")}
 
 
 class Smev3Answer:

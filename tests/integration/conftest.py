@@ -23,7 +23,6 @@ from adapter.exchange import (
     AnswerKind,
     Call,
     Command,
-    Intake,
     Prepared,
     Repeat,
     Reply,
@@ -38,6 +37,8 @@ from adapter.worker import Worker
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
+    from adapter.exchange import Service
+    from adapter.incoming import Arrivals, Incoming, Provider
     from adapter.journal.records import Exchange
     from deploy.local.certificates import Certificates
     from deploy.local.rabbitmq import LocalRabbit
@@ -114,11 +115,17 @@ class ScriptedSource:
 
     def __init__(self) -> None:
         """Keep the intake until the worker runs."""
-        self._intake: asyncio.Future[Intake] = asyncio.get_running_loop().create_future()
+        self._intake: asyncio.Future[Arrivals] = asyncio.get_running_loop().create_future()
 
-    async def run(self, intake: Intake) -> None:
+    async def run(self, intake: Arrivals) -> None:
         self._intake.set_result(intake)
         await asyncio.Event().wait()
+
+    async def receive(self, incoming: Incoming) -> bool:
+        return await (await self._intake).receive(incoming)
+
+    async def word(self, incoming: Incoming, seconds: float) -> bytes | None:
+        return await (await self._intake).word(incoming, seconds)
 
     async def bring(self, answer: Answer) -> bool:
         return await (await self._intake).take(answer)
@@ -210,6 +217,9 @@ class HouseBuilder:
         self.environment = environment
         self.rabbit = rabbit
         self.certificates = certificates
+        #: What a worker serves beside the usual two actions.
+        self.services: dict[str, Service] = {}
+        self.providers: dict[str, Provider] = {}
 
     @asynccontextmanager
     async def worker(
@@ -219,9 +229,11 @@ class HouseBuilder:
     ]:
         variables = self.environment | environment
         services = {"echo": EchoService("echo", calls=False), "call": EchoService("call", calls=True)}
-        settings = configuration.load(variables, {"echo": "scripted", "call": "scripted"})
+        everything = {**services, **self.services}
+        settings = configuration.load(variables, dict.fromkeys(everything, "scripted"))
         gateway, source, books = gateway or ScriptedGateway(), ScriptedSource(), Books()
-        worker = Worker(settings, Registry(services, {gateway.name: gateway}), [source], books)
+        registry = Registry(everything, {gateway.name: gateway}, providers=self.providers)
+        worker = Worker(settings, registry, [source], books)
         task = asyncio.create_task(worker.run())
         try:
             await self.until(worker, task)

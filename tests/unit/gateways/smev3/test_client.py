@@ -125,7 +125,7 @@ async def test_a_signing_failure_reaches_the_pipeline(gateway: Smev3Gateway, sig
 @pytest.mark.parametrize(
     ("call", "code"),
     [
-        (Call("smev3", "SendResponse", CALL.content), Code.INTERNAL),
+        (Call("smev3", "GetRequest", CALL.content), Code.INTERNAL),
         (Call("smev3", "SendRequest", b"<?xml version='1.0'?><a/>"), Code.INTERNAL),
         (Call("smev3", "SendRequest", b"<!DOCTYPE a><a/>"), Code.INTERNAL),
         (Call("smev3", "SendRequest", b""), Code.INTERNAL),
