@@ -45,7 +45,9 @@ _SHOWN: Final = ("to", "operation", "attempt", "sent", "attempts", "what", "by",
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = subparsers.add_parser("trace", help="the timeline of one exchange, found by any id of it")
-    parser.add_argument("id", metavar="ID", help="exchange id, message_id, correlation_id, the gateway's MessageID, or a business id")
+    parser.add_argument(
+        "id", metavar="ID", help="exchange id, message_id, correlation_id, the gateway's MessageID, or a business id"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object for machines")
     parser.set_defaults(run=lambda options: carry_out(_trace(options)))
 

@@ -5,7 +5,6 @@ For every вид сведений that has no service of its own. What comes in 
 
 from __future__ import annotations
 
-from base64 import b64encode
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -17,6 +16,7 @@ from adapter.errors import Code, FieldFault, InvalidCommandError, KnownError
 from adapter.exchange import Call, Event, Example, Progress, Refusal, Reply, Word
 from adapter.incoming import Done, Look
 from adapter.paths import SCHEMAS
+from adapter.services.attachments import FIELD, SCHEMA, Taken, rendered
 from adapter.services.command import read_command
 from adapter.services.information_type import read_switches
 from adapter.xml.parser import XmlError, parse, serialize
@@ -24,7 +24,7 @@ from adapter.xml.parser import XmlError, parse, serialize
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from adapter.exchange import Answer, Command, StoredFile
+    from adapter.exchange import Answer, Attachment, Command
     from adapter.incoming import Found, Incoming, Request
 
 REQUEST: Final = "smev3.request"
@@ -139,16 +139,8 @@ def _told(incoming: Incoming) -> dict[str, Any]:
         "content_xml": incoming.content.decode(errors="replace"),
         "test": incoming.test,
         "reply_expected": bool(incoming.reply_to),
-        "attachments": [_file(file) for file in incoming.attachments],
+        "attachments": rendered(incoming.attachments),
     }
-
-
-def _file(file: StoredFile) -> dict[str, Any]:
-    """Return a file as a reply would tell of it: a small one whole, a large one by its path below FILES_ROOT."""
-    told = {"name": file.name, "mime_type": file.mime_type, "size": file.size, "sha256": file.sha256}
-    if file.content is None:
-        return {**told, "path": file.path}
-    return {**told, "content_base64": b64encode(file.content).decode("ascii")}
 
 
 class Smev3Answer:
@@ -169,13 +161,13 @@ class Smev3Answer:
 
     def start(self, command: Command) -> Look:
         """Look the request up. Raises InvalidCommandError."""
-        model = read_command(command.body, AnswerCommand, rules=_rules)
+        model, _ = _read(command)
         _content(model)
         return Look((REQUEST,), model.message_id)
 
     def found(self, command: Command, found: Found) -> Call:
         """Return the SendResponse. Raises KnownError for a request that is not there or wants no such word."""
-        model = read_command(command.body, AnswerCommand, rules=_rules)
+        model, attachments = _read(command)
         request = _answerable(found)
         key = request.incoming.key
         element = _content(model)
@@ -197,6 +189,7 @@ class Smev3Answer:
             content,
             official=self._personal_signature and element is not None,
             lane=f"{REQUEST}:{key}",
+            attachments=attachments,
             reply_to=request.incoming.reply_to,
             instead=instead,
             word=Word(request.id, last=model.status is None),
@@ -206,7 +199,7 @@ class Smev3Answer:
 
     def resume(self, command: Command, answer: Answer) -> Reply:
         """Return what СМЭВ3 took: the MessageID of the word, and whether it was the last one."""
-        model = read_command(command.body, AnswerCommand, rules=_rules)
+        model, _ = _read(command)
         said = {"message_id": answer.reference, "request_message_id": model.message_id, "final": model.status is None}
         return Reply({"result": said})
 
@@ -215,11 +208,21 @@ class Smev3Answer:
         schema = AnswerCommand.model_json_schema()
         return {
             **schema,
+            "properties": {**schema["properties"], FIELD: SCHEMA},
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "title": self.action,
             "description": self.title,
             "oneOf": [{"required": [name]} for name in _CHOICE],
         }
+
+
+def _read(command: Command) -> tuple[AnswerCommand, Sequence[Attachment]]:
+    """Return the command and its files. Raises InvalidCommandError."""
+    taken = Taken()
+    model = read_command(command.body, AnswerCommand, rules=_rules, apart=taken.out_of)
+    if taken.attachments and model.content_xml is None:
+        raise InvalidCommandError([FieldFault(FIELD, "файлы передаются только с content_xml")])
+    return model, taken.attachments
 
 
 def _rules(tree: Mapping[str, Any]) -> Iterator[FieldFault]:

@@ -15,7 +15,6 @@ from adapter.incoming import Incoming
 from tests.integration.asking import RECEIVED, Answering, Asked, events, message
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
     from tests.integration.conftest import House, HouseBuilder
 
@@ -29,14 +28,14 @@ def asked(builder: HouseBuilder) -> Asked:
 
 
 @pytest.fixture
-async def told(asked: Asked, house: House) -> AsyncIterator[asyncio.Queue[Any]]:
+async def told(asked: Asked, house: House) -> asyncio.Queue[Any]:
     """Every event about messages, whatever its name."""
     prefix = house.environment["MQ_PREFIX"]
     queue = await house.upstream.channel.declare_queue(exclusive=True)
     await queue.bind(f"{prefix}adapter.events", "ask.#")
     arrived: asyncio.Queue[Any] = asyncio.Queue()
     await queue.consume(arrived.put, no_ack=True)
-    yield arrived
+    return arrived
 
 
 def at_once(prepared: Prepared, _: int) -> Accepted:
@@ -226,9 +225,7 @@ async def test_an_answer_that_the_gateway_refused_gives_way_to_another(house: Ho
     assert "result" in await ask_and_read(house, {"key": one.key})
 
 
-async def test_an_answer_that_is_rejected_after_its_reply_is_told_once(
-    house: House, told: asyncio.Queue[Any]
-) -> None:
+async def test_an_answer_that_is_rejected_after_its_reply_is_told_once(house: House, told: asyncio.Queue[Any]) -> None:
     house.gateway.script = at_once
     one = message()
     await house.source.receive(one)
