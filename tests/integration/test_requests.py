@@ -15,7 +15,6 @@ from adapter.incoming import Incoming
 from tests.integration.asking import RECEIVED, Answering, Asked, events, message
 
 if TYPE_CHECKING:
-
     from tests.integration.conftest import House, HouseBuilder
 
 
