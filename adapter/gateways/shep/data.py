@@ -163,7 +163,8 @@ def _places(message: bytes) -> list[_Place]:
 
 
 def _is_data(path: list[tuple[str, int]]) -> bool:
-    return 6 <= len(path) <= 7 and tuple(name for name, _ in path[3:]) in PLACES
+    """Tell whether a path from the envelope on leads to a ``data`` of the Body."""
+    return 6 <= len(path) <= 7 and path[1][0] == "Body" and tuple(name for name, _ in path[3:]) in PLACES
 
 
 def _end(message: bytes, start: int, at: int) -> int:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
+from xml.parsers.expat import ExpatError
 
 import zeep.exceptions
 import zeep.helpers
@@ -147,7 +148,10 @@ def read(raw: bytes) -> Message:
     operation, part = _named(element)
     elements = [found for found in element.iter("{*}data") if _path(found, element) in PLACES]
     encoding = root.getroottree().docinfo.encoding or "utf-8"
-    data = take_out(in_utf8(raw, encoding), elements) if elements else []
+    try:
+        data = take_out(in_utf8(raw, encoding), elements) if elements else []
+    except (ValueError, LookupError, ExpatError) as error:  # two parsers that do not agree on what they read
+        raise MessageError(f"the business data cannot be taken out ({type(error).__name__})") from None
     canonical = _canonical(element, getattr(operation, part))
     warnings = tuple(f"{fault.path}: {fault.rule}" for fault in _schema().check(canonical))
     return Message(raw, operation, part, _values(operation, part, canonical, data), warnings)

@@ -155,6 +155,14 @@ def test_what_others_write_is_taken_out_to_stand_alone(inner: str, outside: str,
     assert asked(inner, outside) == expected
 
 
+def test_data_outside_the_body_are_nobodys() -> None:
+    message = sample(VALID["sync"]).decode()
+    decoy = "<x><y><request><requestData><data><evil/></data></requestData></request></y></x>"
+    for place in (f"<S:Header>{decoy}</S:Header><S:Body>", f"<S:Header>{decoy}{decoy}</S:Header><S:Body>"):
+        found = read(message.replace("<S:Body>", place).encode())
+        assert found.values["request_data"]["data"].content == b"<a>1</a>"
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "windows-1251"])
 def test_a_message_in_another_encoding_is_read(encoding: str) -> None:
     text = sample(VALID["sync"]).decode().replace("<a>1</a>", "<a  b='ы'>да</a>")
