@@ -10,7 +10,7 @@ from uuid import uuid1
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, StringConstraints
 
 from simulators.smev3.attachments import FILES_LIMIT, INLINE_LIMIT, Attachment
-from simulators.smev3.streebog import digest_file, sign_file
+from simulators.smev3.streebog import digest_file, sign_again, sign_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,7 +63,7 @@ class AttachmentMaker:
                 signature = self._gost.sign_cms(signer.key, signer.certificate, data)
                 made.append(Attachment(f"A{number}", item.name, item.mime_type, signature, item.size, data=data))
             else:
-                signature = sign_file(self._gost, signer.key, signer.certificate, item.path)
+                signature = sign_again(self._gost, signer.key, signer.certificate, item.path, item.hash)
                 made.append(
                     Attachment(
                         str(uuid1()), item.name, item.mime_type, signature, item.size, path=item.path, hash=item.hash

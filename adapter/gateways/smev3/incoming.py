@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from adapter.errors import Code, FieldFault, FileError, FileTooLargeError, FtpError, KnownError
+from adapter.errors import Code, FieldFault, FileError, FileTooLargeError, FtpError, KnownError, SignerError
 from adapter.gateways.smev3.outgoing import FILES_LIMIT
 from adapter.gateways.smev3.pace import Pace
 from adapter.gateways.smev3.reading import optional_text
@@ -288,7 +288,13 @@ class Incoming:
         verdicts: Sequence[SignatureVerdict] = ()
         if one.pkcs7:
             algorithm = _signed_by(one)
-            verdicts = await self._signer.verify_detached(one.pkcs7, digests[algorithm].digest(), algorithm=algorithm)
+            digest = digests[algorithm].digest()
+            try:
+                verdicts = await self._signer.verify_detached(one.pkcs7, digest, algorithm=algorithm)
+            except SignerError as error:
+                if error.retryable or not one.by_storage:
+                    raise
+                _log.warning("smev3.attachment-not-judged", code=error.code)
         if any(verdict.math for verdict in verdicts):
             return verdicts
         if any(verdict.reason in _WRONG for verdict in verdicts):
