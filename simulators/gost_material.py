@@ -104,16 +104,24 @@ def _extensions(*, authority: bool, own_id: bytes, issuer_id: bytes) -> list[dic
 def generate(bits: int) -> tuple[bytes, bytes]:
     """Return a new private key (PKCS#8 PEM, parameter set A) and its SubjectPublicKeyInfo (DER)."""
     library = libcrypto.load()
+    return generate_key(library.nid(_ALGORITHMS[bits]), library.engine, b"paramset", b"A")
+
+
+def generate_key(nid: int, engine: int | None, option: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """Return a new private key (PKCS#8 PEM) and its SubjectPublicKeyInfo (DER); ``nid`` is OpenSSL's algorithm.
+
+    Raises KeyGenerationError.
+    """
+    library = libcrypto.load()
     crypto = library.functions
     for name in ("EVP_PKEY_CTX_new_id", "EVP_PKEY2PKCS8"):
         getattr(crypto, name).restype = ctypes.c_void_p
-    nid = library.nid(_ALGORITHMS[bits])
-    context = ctypes.c_void_p(crypto.EVP_PKEY_CTX_new_id(nid, ctypes.c_void_p(library.engine)))
+    context = ctypes.c_void_p(crypto.EVP_PKEY_CTX_new_id(nid, ctypes.c_void_p(engine)))
     key, info = ctypes.c_void_p(), ctypes.c_void_p()
     try:
         made = (
             crypto.EVP_PKEY_keygen_init(context) == 1
-            and crypto.EVP_PKEY_CTX_ctrl_str(context, b"paramset", b"A") == 1
+            and crypto.EVP_PKEY_CTX_ctrl_str(context, option, value) == 1
             and crypto.EVP_PKEY_keygen(context, ctypes.byref(key)) == 1
         )
         if not made:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import secrets
 from dataclasses import dataclass
@@ -11,10 +10,9 @@ from typing import TYPE_CHECKING
 
 from asn1crypto import algos, core, crl, keys, pem, x509
 
-from adapter.signing import libcrypto
 from adapter.signing.certificates import read_certificate
 from adapter.signing.kz import GOST_2015, RSA, KzEngine, Suite, spki
-from simulators.gost_material import KeyGenerationError, Pair, encoded, generate
+from simulators.gost_material import KeyGenerationError, Pair, generate, generate_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -116,7 +114,7 @@ def make_list(
 def make_key(suite: Suite) -> tuple[bytes, bytes]:
     """Return a new private key (PKCS#8 PEM) and its SubjectPublicKeyInfo (DER). Raises KeyGenerationError."""
     if suite is RSA:
-        return _rsa_key()
+        return generate_key(_RSA_NID, None, b"rsa_keygen_bits", _RSA_BITS)
     if suite is not GOST_2015:
         raise KeyGenerationError(f"no keys are made for {suite.name}")
     private, public = generate(512)
@@ -139,27 +137,3 @@ def _algorithm(suite: Suite) -> algos.SignedDigestAlgorithm:
     if suite is RSA:
         return algos.SignedDigestAlgorithm({"algorithm": "sha256_rsa", "parameters": core.Null()})
     return algos.SignedDigestAlgorithm({"algorithm": suite.certificate_oid})
-
-
-def _rsa_key() -> tuple[bytes, bytes]:
-    library = libcrypto.load()
-    crypto = library.functions
-    for name in ("EVP_PKEY_CTX_new_id", "EVP_PKEY2PKCS8"):
-        getattr(crypto, name).restype = ctypes.c_void_p
-    context = ctypes.c_void_p(crypto.EVP_PKEY_CTX_new_id(_RSA_NID, None))
-    key, info = ctypes.c_void_p(), ctypes.c_void_p()
-    try:
-        made = (
-            crypto.EVP_PKEY_keygen_init(context) == 1
-            and crypto.EVP_PKEY_CTX_ctrl_str(context, b"rsa_keygen_bits", _RSA_BITS) == 1
-            and crypto.EVP_PKEY_keygen(context, ctypes.byref(key)) == 1
-        )
-        if not made:
-            raise KeyGenerationError(library.last_error())
-        info = ctypes.c_void_p(crypto.EVP_PKEY2PKCS8(key))
-        private = encoded(crypto.i2d_PKCS8_PRIV_KEY_INFO, info)
-        return pem.armor("PRIVATE KEY", private), encoded(crypto.i2d_PUBKEY, key)
-    finally:
-        crypto.PKCS8_PRIV_KEY_INFO_free(info)
-        crypto.EVP_PKEY_free(key)
-        crypto.EVP_PKEY_CTX_free(context)

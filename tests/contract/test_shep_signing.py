@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -12,8 +13,11 @@ from aiohttp import web
 from lxml import etree
 
 from adapter.errors import SignerError
+from adapter.signing.gost import GostUnavailableError
+from adapter.signing.kz import KzEngine
 from adapter.signing.kz_client import KzSigningClient
 from adapter.signing.kz_ncanode import NcaNodeSigner, Pkcs12
+from adapter.signing.kz_signer import checked_body, checked_document
 from adapter.xml.parser import parse
 from adapter.xml.wssecurity import SOAP, UNSIGNED, WSU, verify_document, verify_envelope
 from simulators.keys import make_keys
@@ -25,8 +29,6 @@ from tests.contract.sign_service_stand import Contract, b64, serving, tokens_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
-
-    from adapter.signing.kz import KzEngine
 
 pytest_plugins = ("tests.contract.shep_fixtures",)
 
@@ -275,6 +277,126 @@ async def test_a_refusal_of_ncanode_is_one_of_ours(
         await signer.sign_body(BODY, key="shep")
     assert caught.value.retryable == retryable
     assert "Qwerty12" not in f"{caught.value}{signer._keys}"
+
+
+async def test_documents_are_verified_by_ncanode_too(
+    ncanode: tuple[NcaNode, NcaNodeSigner], kz: KzEngine, shep_keys: Path
+) -> None:
+    stand_in, signer = ncanode
+    document = Hand(kz, shep_keys, "shep").document(DOCUMENT)
+    (verdict,) = await signer.verify_document(document)
+    assert (verdict.math, verdict.trust) == (True, "trusted")
+    (verdict,) = await signer.verify_document(document.replace("текст".encode(), b""))
+    assert not verdict.math
+    asked = len(stand_in.calls)
+    assert await signer.verify_document(DOCUMENT) == []
+    assert [found.math for found in await signer.verify_document(b"<a")] == [False]
+    assert len(stand_in.calls) == asked
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"[]", b'{"status": 500}', b'{"status": 200}', b'{"status": 200, "xml": "<a/>"}']
+)
+async def test_nonsense_of_ncanode_signs_nothing(answer: bytes) -> None:
+    async def nonsense(_: web.Request) -> web.Response:
+        return web.Response(body=answer, content_type="application/json")
+
+    app = web.Application()
+    app.router.add_post("/wsse/sign", nonsense)
+    async with serving(app) as url, aiohttp.ClientSession() as session:
+        signer = NcaNodeSigner(url, session=session, keys={"shep": Pkcs12(b"p12", "Qwerty12")})
+        with pytest.raises(SignerError):
+            await signer.sign_body(BODY, key="shep")
+        with pytest.raises(SignerError, match="не задан"):
+            await signer.sign_body(BODY, key="nobody")
+
+
+async def test_ncanode_is_not_asked_about_what_it_cannot_judge(
+    ncanode: tuple[NcaNode, NcaNodeSigner], kz: KzEngine, shep_keys: Path
+) -> None:
+    stand_in, signer = ncanode
+    named = "<ds:X509Data><ds:X509IssuerSerial/></ds:X509Data>"
+
+    def only_named(signature: str) -> str:
+        return re.sub(r"<wsse:KeyIdentifier.*</wsse:KeyIdentifier>", named, signature)
+
+    message = Hand(kz, shep_keys, "shep").signed("<a/>", only_named)
+    assert not (await signer.verify_envelope(message)).math
+    other_prefix = Hand(kz, shep_keys, "shep").signed("<a/>").replace(b"ds:", b"dsig:").replace(b":ds=", b":dsig=")
+    assert "unsupported" in (await signer.verify_envelope(other_prefix)).reason
+    assert stand_in.calls == []
+
+
+@pytest.mark.parametrize(
+    ("signature", "said"),
+    [
+        (b"<a/>", "не подпись"),
+        (b"<a", "не читается"),
+        (b'<ds:Signature xmlns:ds="http://www.w3.org/2000/09/xmldsig#"/>', "неверна"),
+    ],
+)
+def test_what_is_no_signature_is_refused(signature: bytes, said: str) -> None:
+    with pytest.raises(SignerError, match=said) as caught:
+        checked_body(BODY, signature)
+    assert not caught.value.retryable
+    with pytest.raises(SignerError):
+        checked_document(DOCUMENT, signature)
+    with pytest.raises(SignerError):
+        checked_document(b"", signature)
+
+
+async def test_a_machine_without_the_engine_counts_what_it_can(
+    kz: KzEngine, shep_keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signatures = {name: Hand(kz, shep_keys, name).signature(BODY) for name in ("shep", "shep-gost")}
+
+    def absent() -> KzEngine:
+        raise GostUnavailableError("none here")
+
+    monkeypatch.setattr(KzEngine, "open", absent)
+    for signature in signatures.values():
+        assert checked_body(BODY, signature).certificate_sha256
+    with pytest.raises(SignerError, match="другое содержимое"):
+        checked_body(BODY.replace("текст".encode(), b""), signatures["shep"])
+
+
+async def test_a_renewed_key_is_asked_for_and_another_certificate_refused(
+    service: tuple[str, aiohttp.ClientSession], folder: Path, kz: KzEngine
+) -> None:
+    hand = Hand(kz, folder / "kz", "other")
+
+    async def by_another(_: web.Request) -> web.Response:
+        item = {"signature": b64(hand.signature(BODY)), "certificate_sha256": "0" * 64}
+        return web.json_response({"items": [item]})
+
+    async def listed(_: web.Request) -> web.Response:
+        return web.json_response({"keys": []})
+
+    app = web.Application()
+    app.router.add_post("/v1/kz/sign", by_another)
+    app.router.add_get("/v1/kz/certificates", listed)
+    async with serving(app) as url:
+        signer = KzSigningClient(url, session=service[1], tokens={"shep": "x"})
+        with pytest.raises(SignerError, match="сертификат не тот"):
+            await signer.sign_body(BODY, key="shep")
+
+
+@pytest.mark.parametrize("answer", [b"", b"{}", b'{"items": []}', b'{"items": [{}]}', b'{"items": [{"verdicts": []}]}'])
+async def test_nonsense_of_the_service_is_asked_again(answer: bytes) -> None:
+    async def nonsense(_: web.Request) -> web.Response:
+        return web.Response(body=answer, content_type="application/json")
+
+    app = web.Application()
+    for path in ("/v1/kz/sign", "/v1/kz/verify"):
+        app.router.add_post(path, nonsense)
+    async with serving(app) as url, aiohttp.ClientSession() as session:
+        signer = KzSigningClient(url, session=session, tokens={"shep": "x"})
+        for asked in (signer.sign_body(BODY, key="shep"), signer.verify_envelope(b"<a/>")):
+            with pytest.raises(SignerError) as caught:
+                await asked
+            assert caught.value.retryable
+    with pytest.raises(SignerError, match="остановлен"):
+        await signer.verify_envelope(b"<a/>")
 
 
 async def test_a_cancelled_caller_is_not_kept(ncanode: tuple[NcaNode, NcaNodeSigner]) -> None:
