@@ -11,6 +11,7 @@ from uuid import UUID
 
 from adapter.errors import FieldFault, InvalidCommandError
 from adapter.exchange import Call, Command
+from adapter.incoming import Look
 from adapter.paths import SCHEMAS
 from adapter.services.registry import make_services
 from adapter.xml.parser import parse
@@ -41,6 +42,9 @@ def _render(options: argparse.Namespace) -> int:
         return 2
     now = datetime.now(UTC)
     step = service.start(Command(UUID(int=0), service.action, body, now, now + service.deadline))
+    if isinstance(step, Look):
+        print("the command goes by what the journal knows: publish it with the header x-dry-run", file=sys.stderr)
+        return 1
     if not isinstance(step, Call):
         print("the command is answered without a call", file=sys.stderr)
         return 1

@@ -71,11 +71,15 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Have the last word to a request that somebody holds open, on whichever worker, and reply ``outcome``."""
+    """Have the last word to a request that somebody holds open, on whichever worker, and reply ``outcome``.
+
+    ``subject`` joins the command to others of one business id, as it does a call's.
+    """
 
     to: UUID
     content: bytes
     outcome: Mapping[str, Any]
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 from uuid import UUID
 
-from adapter.journal.operations import Operation
+from adapter.journal.operations import Always, Operation
 from adapter.journal.records import Exchange, read_exchange
 
 if TYPE_CHECKING:
@@ -62,6 +62,18 @@ class Receive(Operation[bool]):
     def result(self, *, applied: bool, verdicts: Sequence[asyncpg.Record]) -> bool:  # noqa: ARG002 — verdicts say all
         """Tell whether the message was new."""
         return bool(verdicts[0]["kind"] == "new")
+
+
+@dataclass(slots=True)
+class Join(Always):
+    """Add an exchange to the others of a subject; done twice it is done once."""
+
+    id: UUID
+    subject: str
+
+    def put(self, arrays: Arrays, op: int) -> None:
+        """Ask for the row alone."""
+        arrays.joins.append((op, self.subject, self.id, ""))
 
 
 class RequestReader:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from adapter.incoming import Found, Request
-from adapter.journal.requests import RequestReader
+from adapter.journal.requests import Join, RequestReader
 from adapter.pipeline.arrivals import load_incoming
 from adapter.pipeline.calls import refuse_taken_word
 
@@ -38,6 +38,8 @@ class Requests:
 
     async def say(self, exchange: Exchange, step: Say) -> None:
         """Keep the last word to a request for whoever holds it open. Raises KnownError when no more may be said."""
+        if step.subject:
+            await self._journal.write(Join(exchange.id, step.subject))
         holder, _ = await self._reader.claim_word(step.to, exchange.id, step.content)
         refuse_taken_word(holder, exchange.id)
         self._held.said(step.to, step.content)

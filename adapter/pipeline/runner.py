@@ -131,8 +131,9 @@ class Runner:
             found = await self._requests.look(exchange, step)
             step = cast("Looking", service).found(exchange.command, found)
         if isinstance(step, Say):
-            await self._requests.say(exchange, step)
-            step = Reply(step.outcome)
+            if not envelope.dry_run:
+                await self._requests.say(exchange, step)
+            step = Reply({"result": {"dry_run": True}} if envelope.dry_run else step.outcome)
         if isinstance(step, Reply):
             await self.reply(exchange, step)
         else:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from adapter.errors import KnownError
-from adapter.exchange import Accepted, AnswerKind, Call, Refused, Unanswered
+from adapter.exchange import Accepted, AnswerKind, Call, Progress, Refusal, Refused, Unanswered
 from adapter.gateways.smev3 import Smev3RequestSource, Smev3StatusSource
 from adapter.gateways.smev3.messages import Names
 from adapter.gateways.smev3.options import VERSIONS
@@ -167,6 +167,39 @@ async def test_an_answer_reaches_whoever_asked(stand: Stand, *, official: bool) 
     assert (answer["kind"], answer["original_message_id"]) == ("content", request.key)
     assert answer["personal_signature"] is official
     assert parse(answer["content"].encode()).tag == "{urn:zoo/1.0.0}ZooAnswer"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kind"),
+    [
+        (Call("smev3", "SendResponse", ZOO_ANSWER.encode()), "content"),
+        (Call("smev3", "SendResponse", b"", instead=Refusal([("NO_DATA", "Нет данных")])), "rejected"),
+        (Call("smev3", "SendResponse", b"", instead=Progress("2", "Получено", {"k": "v"})), "status"),
+    ],
+    ids=["content", "rejected", "status"],
+)
+async def test_a_call_of_the_pipeline_says_a_word_and_its_acceptance_is_its_end(
+    stand: Stand, wanted: Call, kind: str
+) -> None:
+    told = await put(stand)
+    provider = stand.gateway(system_key=PROVIDER)
+    prepared = await provider.prepare(replace(wanted, reply_to=told["reply_to"]))
+    await stand.scenario(operation="SendResponse", drop="after", times=1)
+    assert isinstance(await provider.send(prepared, earlier_attempts=0), Unanswered)
+    sent = await provider.send(prepared, earlier_attempts=1)
+    assert isinstance(sent, Accepted)
+    assert sent.answer is not None
+    assert (sent.answer.reference, sent.answer.kind) == (prepared.gateway_id, AnswerKind.ANSWER)
+    assert [one["kind"] for one in await stand.told("answers")] == [kind]
+
+
+async def test_the_words_of_a_rehearsal_reach_the_simulator_as_a_header(stand: Stand) -> None:
+    told = await put(stand)
+    provider = stand.gateway(system_key=PROVIDER)
+    prepared = await provider.prepare(Call("smev3", "SendResponse", ZOO_ANSWER.encode(), reply_to=told["reply_to"]))
+    sent = await provider.send(replace(prepared, wish="fault:SMEV-403"), earlier_attempts=0)
+    assert isinstance(sent, Refused)
+    assert sent.error.code == "SMEV-403"
 
 
 async def test_both_roles_talk_to_each_other(stand: Stand) -> None:

@@ -122,7 +122,13 @@ async def test_a_message_id_a_day_off_is_stale(world: World, hours: float) -> No
 
 
 @pytest.mark.parametrize(
-    "identifier", ["3b0f6d4e-8c11-4f0e-9d57-0d9d7c9b2a51", "00000000-0000-1000-0000-000000000000", "8AC9A002-C751-11EB-BC0D-001A4A165F5B", "x"]
+    "identifier",
+    [
+        "3b0f6d4e-8c11-4f0e-9d57-0d9d7c9b2a51",
+        "00000000-0000-1000-0000-000000000000",
+        "8AC9A002-C751-11EB-BC0D-001A4A165F5B",
+        "x",
+    ],
 )
 async def test_a_message_id_that_is_no_version_1_uuid_is_malformed(world: World, identifier: str) -> None:
     reply = await world.post(world.caller.send_request(new_request(), identifier))

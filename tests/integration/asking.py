@@ -33,8 +33,9 @@ class Asked:
     provides = ()
 
     def __init__(self) -> None:
-        """Nothing has begun; ``gate`` holds no one back."""
+        """Nothing has begun; ``refuses`` decides whether messages that ask for it are refused."""
         self.begun: list[str] = []
+        self.refuses = True
 
     def subject(self, incoming: Incoming) -> str:
         subject: str = orjson.loads(incoming.content).get("subject", "")
@@ -47,7 +48,7 @@ class Asked:
         match body.get("do"):
             case "explode":
                 raise RuntimeError("a defect with a secret value")
-            case "refuse":
+            case "refuse" if self.refuses:
                 return Done([told], KnownError(Code.UNKNOWN_REQUEST))
             case "call":
                 return Call("scripted", "Send", incoming.content, events=[told], word=Word(), subject=incoming.subject)
@@ -76,7 +77,7 @@ class Answering:
         if found.request is None:
             raise KnownError(Code.REQUEST_NOT_FOUND, details={"notes": sorted(found.notes)})
         if "say" in body:
-            return Say(found.request.id, body["say"].encode(), {"result": "said"})
+            return Say(found.request.id, body["say"].encode(), {"result": "said"}, subject=body["key"])
         if found.request.answered:
             raise KnownError(Code.ALREADY_ANSWERED)
         last = not body.get("status")

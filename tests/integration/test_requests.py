@@ -9,9 +9,12 @@ from uuid import uuid4
 import orjson
 import pytest
 
-from adapter.errors import AdapterError, KnownError
+from adapter.errors import AdapterError
 from adapter.exchange import Accepted, Answer, AnswerKind, Prepared, Refused
 from adapter.incoming import Incoming
+from adapter.journal.writer import JournalUnavailableError
+from adapter.recovery.dead import replay_command
+from adapter.recovery.environment import Operator
 from tests.integration.asking import RECEIVED, Answering, Asked, events, message
 
 if TYPE_CHECKING:
@@ -91,7 +94,7 @@ async def test_the_exact_bytes_and_what_was_read_of_them_are_in_the_journal(
 
 
 async def test_a_message_that_nobody_provides_is_told_and_kept_until_it_is_run_again(
-    house: House, told: asyncio.Queue[Any]
+    house: House, told: asyncio.Queue[Any], asked: Asked
 ) -> None:
     one = message(do="refuse")
     await house.source.receive(one)
@@ -99,6 +102,11 @@ async def test_a_message_that_nobody_provides_is_told_and_kept_until_it_is_run_a
     assert (await events(told, 1))[0]["message_id"] == one.key
     row = await house.database.fetchrow("select * from commands where message_id = $1", one.key)
     assert (row["body"], row["outcome_code"]) == (one.raw, "ADAPTER-UNKNOWN-REQUEST")
+    asked.refuses = False
+    await replay_command(house.database, row["id"], Operator("somebody", "here", "provided now"))
+    await ended(house, one.key, "replied")
+    assert asked.begun == [one.key] * 2
+    assert await house.database.fetchval("select count(*) from outbox where routing_key = $1", RECEIVED) == 1
 
 
 @pytest.mark.parametrize(
@@ -284,9 +292,13 @@ async def test_a_caller_who_holds_the_message_open_gets_the_word_that_another_wo
         for _ in callers:
             assert orjson.loads((await house.upstream.reply()).body) == {"result": "said"}
         held = callers[0][0]
+        joined = "select count(*) from subjects where subject = $1"
+        assert await house.database.fetchval(joined, held.key) == 1
         assert await house.source.word(held, 15) == held.key.encode()
         assert error_code(await ask_and_read(house, {"key": held.key, "say": "other"})) == "ADAPTER-ALREADY-ANSWERED"
         await house.source.receive(one)
+        rehearsal = await ask_and_read(house, {"key": one.key, "say": "x"}, headers={"x-dry-run": "true"})
+        assert rehearsal == {"result": {"dry_run": True}}
         assert await house.source.word(one, 0.3) is None
         assert error_code(await ask_and_read(house, {"key": one.key, "say": "late"})) == "ADAPTER-TOO-LATE"
         assert await house.source.word(one, 15) is None
@@ -295,7 +307,7 @@ async def test_a_caller_who_holds_the_message_open_gets_the_word_that_another_wo
 async def test_a_message_is_not_confirmed_while_it_cannot_be_made_durable(house: House, asked: Asked) -> None:
     await house.database.execute("alter table exchanges rename to hidden")
     try:
-        with pytest.raises((KnownError, Exception)):
+        with pytest.raises(JournalUnavailableError):
             await asyncio.wait_for(house.source.receive(message()), 10)
     finally:
         await house.database.execute("alter table hidden rename to exchanges")

@@ -12,6 +12,7 @@ import pytest
 from adapter import settings as package
 from adapter.errors import ConfigurationError
 from adapter.settings import VARIABLES, describe, env_example, load
+from adapter.settings.values import provided
 from adapter.settings.variables import GROUPS
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ WRONG = {
     "SMEV_VERSION": ["1.4", "2", "v1.2"],
     "SMEV_NODE_ID": ["x" * 51, "a b"],
     "SMEV_SELECTOR": ["urn:zoo", "{urn:zoo}", "{}Zoo", "{urn:zoo}1", "{urn zoo}Zoo"],
+    "SMEV_PROVIDES": ["urn:zoo", "#Zoo", "urn:zoo#", "*,urn:zoo#Zoo", "urn:zoo#1"],
     "SMEV_EOL": ["59", "31 days", "never"],
     "SMEV_BUSINESS_PROCESS": ["<frgu>1</frgu>", "1", '<q:f xmlns:q="urn:q">'],
     "SMEV_TIMEOUT": ["0", "ever", "1h1m", "nan"],
@@ -398,3 +400,17 @@ def test_elasticsearch_is_described_by_its_url(environment: dict[str, str], pki:
     assert elastic is not None
     assert elastic.url == "https://[::1]:9200"
     assert elastic.ssl_context() is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("*", ()),
+        ("urn:zoo/1.0.0#Zoo", (("urn:zoo/1.0.0", "Zoo"),)),
+        (" urn:a#b#C , urn:zoo#Zoo, urn:zoo#Zoo", (("urn:a#b", "C"), ("urn:zoo", "Zoo"))),
+    ],
+)
+def test_roots_that_are_provided_are_read_with_their_namespaces(
+    text: str, expected: tuple[tuple[str, str], ...]
+) -> None:
+    assert provided(text) == expected
