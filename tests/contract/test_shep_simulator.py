@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 
 from adapter.gateways.shep.data import BusinessData, Form
@@ -18,11 +23,12 @@ from adapter.gateways.shep.operations import (
     SYNC_SEND,
 )
 from adapter.xml.wssecurity import UNSIGNED, verify_envelope
+from simulators.shep.__main__ import main as simulator_main
+from simulators.shep.keys import main as keys_main
 from tests.contract.shep_stand import ADAPTER, NOW, OTHER, Stand, serving_participant, standing_up
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from adapter.gateways.shep.messages import Message
     from adapter.signing.kz import KzEngine
@@ -259,6 +265,30 @@ async def test_a_point_that_errs_is_switched_off_until_an_administrator_switches
     assert nine(await stand.get("/_sim/points"))["switched_off"] == 1
 
 
+async def test_a_message_that_nobody_takes_is_not_delivered_and_its_sender_is_told(
+    pushed: tuple[Stand, Any],
+) -> None:
+    stand, participant = pushed
+    participant.refuse = 10**6
+    (point,) = [p for p in (await stand.get("/_sim/world"))["points"] if p["id"] == 9]
+    (other,) = [p for p in (await stand.get("/_sim/world"))["parties"] if p["sender_id"] == "other"]
+    await stand.post("/_sim/world", {"points": [{**point, "max_errors": 100}], "parties": [{**other, "point": 9}]}, 204)
+    await stand.post("/_sim/send", {"sender_id": "other", "service_id": "AsyncNotified"}, 201)
+    (told,) = await stand.until("/_sim/notified", lambda found: found if found and found[0]["taken"] else None)
+    assert told["state"] == "NOT_DELIVERED"
+    assert len([seen for seen in participant.seen if seen.operation.name == "sendMessage"]) == 4
+
+
+async def test_a_receiver_may_ask_for_a_message_again(pushed: tuple[Stand, Any]) -> None:
+    stand, participant = pushed
+    made = await stand.post("/_sim/send", {"sender_id": "other", "service_id": "AsyncEcho"}, 201)
+    await stand.until("/_sim/messages", lambda found: found[0]["state"] == "DELIVERED")
+    note = notification(made["message_id"], "AsyncEcho", "MESSAGE_NOT_ACCTEPTED", resend_message="RESEND")
+    assert (await stand.call(NOTIFY_DELIVERY, note)).fault is None
+    await stand.until("/_sim/messages", lambda found: found[0]["attempts"] == 2)
+    assert len({seen.values["message_info"]["message_id"] for seen in participant.seen}) == 1
+
+
 async def test_throttling_holds_deliveries_back(pushed: tuple[Stand, Any]) -> None:
     stand, participant = pushed
     (point,) = [p for p in (await stand.get("/_sim/world"))["points"] if p["id"] == 9]
@@ -301,6 +331,73 @@ async def test_scenarios_and_doors_answer_what_is_wrong_with_them(stand: Stand) 
     await stand.post("/_sim/reset", status=204)
     assert await stand.get("/_sim/scenario") == await stand.get("/_sim/ledger") == []
     assert await stand.get("/_sim/health") == {"status": "ok"}
+
+
+async def test_the_owner_answers_a_chain_that_another_began(stand: Stand) -> None:
+    receipt = (await stand.call(ASYNC_SEND, sent("AsyncPull"))).values
+    answer = sent("AsyncPull", message_type="RESPONSE", correlation_id=receipt["correlation_id"], sender=OTHER)
+    assert (await stand.call(ASYNC_SEND, answer, by="other")).fault is None
+    (message,) = (await stand.call(GET_MESSAGES, fetch("AsyncPull"))).values["messages"]
+    assert message["message_info"]["correlation_id"] == receipt["correlation_id"]
+    made = {"sender_id": "other", "service_id": "AsyncPull", "message_type": "UPDATE", "correlation_id": "404"}
+    await stand.post("/_sim/send", made, 400)
+    update = {**made, "correlation_id": receipt["correlation_id"], "data": {"content": "<u/>"}}
+    await stand.post("/_sim/send", update, 201)
+
+
+async def test_fetched_messages_stay_where_the_service_wants_it(stand: Stand) -> None:
+    (service,) = [s for s in (await stand.get("/_sim/world"))["services"] if s["service_id"] == "AsyncPull"]
+    await stand.post("/_sim/world", {"services": [{**service, "pull_again": True}]}, 204)
+    made = await stand.post("/_sim/send", {"sender_id": "other", "service_id": "AsyncPull"}, 201)
+    for _ in range(2):
+        assert len((await stand.call(GET_MESSAGES, fetch("AsyncPull"))).values["messages"]) == 1
+    await stand.call(NOTIFY_DELIVERY, notification(made["message_id"], "AsyncPull"))
+    assert (await stand.call(GET_MESSAGES, fetch("AsyncPull"))).values["messages"] == []
+
+
+async def test_an_administrator_switches_a_point_off(pushed: tuple[Stand, Any]) -> None:
+    stand, participant = pushed
+    assert await stand.post("/_sim/points/9/off") == {"was_off": False}
+    await stand.post("/_sim/send", {"sender_id": "other", "service_id": "AsyncEcho"}, 201)
+    (waiting,) = await stand.get("/_sim/messages")
+    assert waiting["state"] == "DELIVERY_STOPPED"
+    assert await stand.post("/_sim/points/9/on") == {"was_off": True}
+    await stand.until("/_sim/messages", lambda found: found[0]["state"] == "DELIVERED")
+    assert len(participant.seen) == 1
+
+
+async def test_the_simulator_runs_as_a_program(shep_keys: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "simulators.shep", "--port", "0", "--keys", str(shep_keys.parent)),
+        stdout=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )
+    assert process.stdout is not None
+    try:
+        ready = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
+        async with aiohttp.ClientSession() as session, session.get(ready["url"] + "/_sim/health") as response:
+            assert await response.json() == {"status": "ok"}
+    finally:
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+
+
+def test_keys_are_made_once_and_completed(shep_keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path.name: path.read_bytes() for path in shep_keys.iterdir()}
+    assert keys_main([str(shep_keys.parent)]) == 0
+    assert capsys.readouterr().out.strip() == str(shep_keys)
+    assert {path.name: path.read_bytes() for path in shep_keys.iterdir()} == before
+    assert (shep_keys / "shep.key.pem").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("arguments", [["--keys", "absent"], ["--keys", "absent", "--world", "absent.json"]])
+def test_a_simulator_without_its_keys_says_so(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert simulator_main(["--port", "0", *arguments]) == 1
+    assert "cannot start" in capsys.readouterr().err
 
 
 async def test_the_gateway_may_sign_by_gost(shep_keys: Path, kz: KzEngine) -> None:
