@@ -10,6 +10,7 @@ import structlog
 
 from adapter import faultpoints
 from adapter import settings as configuration
+from adapter.allocator import keep_freed_memory
 from adapter.errors import ConfigurationError
 from adapter.journal.migrate import MigrationError
 from adapter.journal.writer import DATABASE_ERRORS
@@ -51,6 +52,7 @@ def _run(_: argparse.Namespace) -> int:
     from adapter.observing import make_observer  # noqa: PLC0415 — only the worker needs what these import
 
     settings = load_settings()
+    keep_freed_memory()
     take_over_last_words()
     try:
         point = faultpoints.arm(os.environ)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from functools import lru_cache
 from typing import Final
 
 from asn1crypto import algos, core, x509
@@ -66,6 +67,7 @@ def check_key(certificate: bytes, algorithm: str) -> None:
         raise WrongSignatureError("the certificate's key is not of the stated signature algorithm")
 
 
+@lru_cache(maxsize=256)
 def _key_algorithm(certificate: bytes) -> str:
     """Return the OID of a DER certificate's public key."""
     try:

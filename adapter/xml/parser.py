@@ -72,7 +72,8 @@ def parse(data: bytes, *, max_bytes: int = MAX_BYTES) -> etree._Element:
         raise XmlError("a document type declaration is not allowed")
     # Of UTF-16 by its byte order mark alone lxml says that it is UTF-8.
     is_like_ascii = b"\0" not in data[:8] and (document.encoding or "UTF-8").upper().startswith(_LIKE_ASCII)
-    if not is_like_ascii or data.count(b"xmlns") > MAX_NAMESPACES:
+    # Declarations without a prefix add at most one for each level.
+    if not is_like_ascii or data.count(b"xmlns:") >= MAX_NAMESPACES:
         _check_namespaces(root)
     return root
 
