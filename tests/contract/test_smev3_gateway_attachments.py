@@ -9,14 +9,15 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from adapter.errors import FileError, FileTooLargeError
+from adapter.errors import Code, FileError, FileTooLargeError, KnownError, SignerError
 from adapter.exchange import Accepted, AnswerKind, Attachment, Call
 from adapter.files import FtpFiles
-from adapter.gateways.smev3 import outgoing
+from adapter.gateways.smev3 import Smev3RequestSource, fetching, outgoing
 from adapter.gateways.smev3.options import VERSIONS
 from adapter.gateways.smev3.responses import PrimaryContent
 from adapter.paths import SCHEMAS
@@ -25,7 +26,7 @@ from adapter.xml.parser import parse, serialize
 from adapter.xml.schema import Schema
 from simulators.sign_service.app import make_app as make_sign_service
 from tests.contract.sign_service_stand import serving
-from tests.contract.smev3_attachments_stand import PROVIDER, Files, open_files
+from tests.contract.smev3_attachments_stand import PROVIDER, Desk, Files, open_files, running
 from tests.contract.smev3_caller import DEBT_REQUESTS
 from tests.contract.smev3_stand import SEND_REQUEST, call, open_stand
 from tests.contract.smev3_worlds import ZOO, ZOO_ANSWER, published
@@ -353,3 +354,68 @@ async def test_another_worker_takes_the_download_that_ended(files: Files) -> Non
     assert ftp.downloads == 1
     assert second.attachments == first.attachments
     assert [verdict["math"] for verdict in second.verdicts] == [verdict["math"] for verdict in first.verdicts]
+
+
+def refusing(error: SignerError, times: int) -> Any:
+    """A signing service that refuses to verify so often, before it cannot find anything wrong."""
+    left = iter(range(times))
+
+    async def verify_detached(*_: Any, **__: Any) -> list[Any]:
+        if next(left, None) is None:
+            return []
+        raise error
+
+    return verify_detached
+
+
+async def test_a_signing_service_that_is_away_leaves_the_message_with_the_gateway(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: asyncio.Queue[str] = asyncio.Queue()
+    log = fetching._log
+    monkeypatch.setattr(
+        fetching, "_log", SimpleNamespace(warning=lambda event, **_: said.put_nowait(event), info=log.info)
+    )
+    away = SignerError(Code.SIGNATURE_UNAVAILABLE, retryable=True)
+    monkeypatch.setattr(files.stand.signer, "verify_detached", refusing(away, 1))
+    await files.put({"by": "ftp", "size": 300_000})
+    async with files.requests() as desk:
+        assert await asyncio.wait_for(said.get(), 20) == "smev3.attachments-not-fetched"
+        assert await files.stand.told("acks") == []
+        files.stand.clock.advance(minutes=16)
+        request = await desk.next()
+        (ack,) = await files.stand.acked()
+    assert (len(request.attachments), ack["deliveries"]) == (1, 2)
+
+
+async def test_a_signing_service_that_cannot_judge_files_leaves_the_signed_hash_to_prove_them(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unable = SignerError(Code.SIGNATURE_REFUSED, retryable=False)
+    monkeypatch.setattr(files.stand.signer, "verify_detached", refusing(unable, 99))
+    await files.put({"by": "mtom", "size": 10})
+    await files.put({"by": "ftp", "size": 300_000})
+    async with files.requests() as desk:
+        request = await desk.next()
+        (ack,) = await files.stand.acked()
+    assert ack["message_id"] == request.key
+    assert [file.size for file in request.attachments] == [300_000]
+
+
+async def test_without_a_place_for_files_their_messages_stay_with_the_gateway_and_somebody_is_told(
+    files: Files,
+) -> None:
+    reasons: asyncio.Queue[str] = asyncio.Queue()
+    options = files.options(system_key=PROVIDER)
+    source = Smev3RequestSource(
+        options, session=files.stand.session, signer=files.stand.signer, on_pause=reasons.put_nowait
+    )
+    await files.put({"by": "mtom", "size": 10})
+    async with running(source.run(Desk())):
+        assert "FILES_ROOT" in await asyncio.wait_for(reasons.get(), 20)
+    assert await files.stand.told("acks") == []
+
+
+async def test_a_gateway_that_was_given_no_way_out_refuses_attachments(files: Files) -> None:
+    with pytest.raises(KnownError):
+        await files.stand.gateway().prepare(Call("smev3", SEND_REQUEST, ZOO.encode(), attachments=(small(),)))
