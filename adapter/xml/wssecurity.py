@@ -11,6 +11,7 @@ import base64
 import binascii
 import hmac
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Final, Protocol
 
 from lxml import etree
@@ -44,6 +45,8 @@ _FORMS: Final = {
     C14N: (False, False),
     f"{C14N}#{_COMMENTS}": (False, True),
 }
+#: Signatures of one document; each is judged over all of it.
+_MOST_SIGNATURES: Final = 32
 UNSIGNED: Final = "the message is not signed"
 
 
@@ -147,7 +150,10 @@ def verify_document(data: bytes, algorithms: Algorithms) -> list[SignatureVerdic
     """
     root = parse(data)
     verdicts = []
-    for number, signature in enumerate(root.iter(_SIGNATURE)):
+    signatures = list(islice(root.iter(_SIGNATURE), _MOST_SIGNATURES + 1))
+    if len(signatures) > _MOST_SIGNATURES:
+        raise XmlError(f"more than {_MOST_SIGNATURES} signatures over one document")
+    for number, signature in enumerate(signatures):
         reference = signature.find(f"{{{DS}}}SignedInfo/{{{DS}}}Reference")
         uri = None if reference is None else reference.get("URI")
         if uri is None or (uri and uri[1:] not in {root.get(name) for name in _BODY_IDS}):
@@ -235,6 +241,7 @@ def _judge(
         reason=reason,
         algorithm=algorithm,
         certificate=certificate,
+        judged=not is_unsupported(reason),
     )
 
 

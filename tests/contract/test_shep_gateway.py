@@ -407,6 +407,20 @@ async def test_without_the_signing_service_an_answer_is_worth_nothing(caller: Ca
     assert read(sent.raw).values["message_id"]
 
 
+async def test_business_data_of_a_megabyte_come_back_as_they_went(caller: Caller) -> None:
+    data = {"form": "child", "content": f"<a>{'<b>текст</b>' * 40_000}</a>"}
+    sent = await caller.call(SYNC_SEND, {**SYNC, "request_data": {"data": data}})
+    assert result_of(sent)["response_data"]["data"] == data
+
+
+async def test_a_service_is_found_by_its_name_however_it_is_written(caller: Caller) -> None:
+    service = {"service_id": "A&B <1>", "owner": "other", "mode": "sync", "point": 1, "users": ["adapter"]}
+    await caller.stand.post("/_sim/world", {"services": [{**service, "security": 0}]}, 204)
+    content = {"request_info": {"service_id": "A&B <1>"}, "request_data": {"data": DATA}}
+    profiles = {"A&B <1>": Profile(level=Level.NONE)}
+    assert isinstance(await caller.call(SYNC_SEND, content, profiles=profiles), Accepted)
+
+
 async def test_the_outer_contour_is_a_gateway_of_its_own(caller: Caller) -> None:
     content = {"request_info": {"service_id": "SyncOutside"}, "request_data": {"data": DATA}}
     outer = {"name": "vshep", "sync_url": caller.stand.url("/vshep/sync")}

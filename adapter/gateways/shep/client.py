@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from uuid import uuid4
+from xml.sax.saxutils import unescape
 
 import structlog
 
@@ -11,7 +13,7 @@ from adapter.errors import Code, KnownError, SignerError
 from adapter.exchange import Accepted, Answer, AnswerKind, Prepared, Refused, Repeat, Sent, TryLater, Unanswered
 from adapter.gateways.shep.calls import request_values, service_of, to_json
 from adapter.gateways.shep.faults import error_of
-from adapter.gateways.shep.messages import Message, MessageError, payload, read
+from adapter.gateways.shep.messages import Message, MessageError, payload
 from adapter.gateways.shep.operations import OPERATIONS
 from adapter.gateways.shep.options import Clock, Observe, Profile, ShepOptions, observe_nothing, utc_now
 from adapter.gateways.shep.security import TransportSecurity, refusal
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 #: What is shown instead of the password when a message is prepared to be shown and never sent.
 _HIDDEN = "***"
+_SERVICE_ID = re.compile(rb"<serviceId>([^<]*)</serviceId>")
 
 _log = structlog.get_logger(__name__)
 
@@ -154,5 +157,6 @@ class ShepGateway:
         return TryLater(error, raw=message.raw)
 
     def _profile(self, prepared: Prepared) -> Profile:
-        """Return the profile of the service that a prepared message names; the bytes are ours, so they read."""
-        return self._options.profile_of(service_of(read(prepared.body).values))
+        """Return the profile of the service that a prepared message names: the bytes are ours, business data last."""
+        named = _SERVICE_ID.search(prepared.body)
+        return self._options.profile_of(None if named is None else unescape(named[1].decode()))

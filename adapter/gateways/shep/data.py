@@ -141,30 +141,38 @@ class _Place:
 def _places(message: bytes) -> list[_Place]:
     """Find every ``data`` by its path of local names."""
     found: list[_Place] = []
-    path: list[tuple[str, int]] = []
+    path: list[str] = []
+    inside = begun = 0  # the depth below a data, it being 1; where an element right inside began
     parser = expat.ParserCreate("utf-8")
 
     def started(name: str, _: object) -> None:
-        path.append((name.rpartition(":")[2], parser.CurrentByteIndex))
-        if _is_data(path):
+        nonlocal inside, begun
+        if inside:
+            inside += 1
+            if inside == 2:
+                begun = parser.CurrentByteIndex
+            return
+        path.append(name.rpartition(":")[2])
+        if path[1:2] == ["Body"] and tuple(path[3:]) in PLACES:
             found.append(_Place(parser.CurrentByteIndex, 0, []))
+            inside = 1
 
     def ended(_: str) -> None:
-        if _is_data(path):
+        nonlocal inside
+        if inside == 2:
+            found[-1].children.append((begun, _end(message, begun, parser.CurrentByteIndex)))
+        if inside > 1:
+            inside -= 1
+            return
+        if inside:
             found[-1].end = parser.CurrentByteIndex
-        elif _is_data(path[:-1]):
-            found[-1].children.append((path[-1][1], _end(message, path[-1][1], parser.CurrentByteIndex)))
+            inside = 0
         path.pop()
 
     parser.StartElementHandler = started
     parser.EndElementHandler = ended
     parser.Parse(message, True)  # noqa: FBT003  — positional-only
     return found
-
-
-def _is_data(path: list[tuple[str, int]]) -> bool:
-    """Tell whether a path from the envelope on leads to a ``data`` of the Body."""
-    return 6 <= len(path) <= 7 and path[1][0] == "Body" and tuple(name for name, _ in path[3:]) in PLACES
 
 
 def _end(message: bytes, start: int, at: int) -> int:

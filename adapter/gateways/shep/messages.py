@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import logging
 import re
-from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
@@ -178,19 +178,29 @@ def _path(element: etree._Element, top: etree._Element) -> tuple[str, ...]:
 
 def _canonical(element: etree._Element, tag: str) -> etree._Element:
     """Return a copy as the schema names things, without comments and attributes; of business data their number."""
-    copy = deepcopy(element)
-    copy.tail = None
-    etree.strip_tags(copy, etree.Comment, etree.PI)
-    for number, found in enumerate([found for found in copy.iter("{*}data") if _path(found, copy) in PLACES]):
-        found.clear()
-        found.text = str(number)
-    for node in copy.iter(etree.Element):
-        node.tag = etree.QName(node).localname
-        for name in set(node.attrib) - {f"{{{_XSI}}}nil"}:
-            del node.attrib[name]
-    copy.tag = tag
-    etree.cleanup_namespaces(copy)
-    return copy
+    numbers = count()
+
+    def copied(node: etree._Element, name: str, path: tuple[str, ...]) -> etree._Element:
+        copy = etree.Element(name)
+        nil = node.get(f"{{{_XSI}}}nil")
+        if path in PLACES:
+            copy.text = str(next(numbers))
+            return copy
+        if nil is not None:
+            copy.set(f"{{{_XSI}}}nil", nil)
+        copy.text = node.text
+        for child in node:
+            if isinstance(child.tag, str):
+                local = etree.QName(child).localname
+                copy.append(copied(child, local, (*path, local)))
+                copy[-1].tail = child.tail
+            elif len(copy):
+                copy[-1].tail = (copy[-1].tail or "") + (child.tail or "")
+            else:
+                copy.text = (copy.text or "") + (child.tail or "")
+        return copy
+
+    return copied(element, tag, ())
 
 
 def _values(

@@ -5,6 +5,7 @@ When it fails, one question matters: may the gateway have taken the request?
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -19,6 +20,8 @@ from adapter.gateways.shep.messages import MESSAGE_LIMIT, Message, MessageError,
 if TYPE_CHECKING:
     from adapter.gateways.shep.options import Observe
 
+#: A larger answer is read in a thread: it would hold the loop for tens of milliseconds.
+_INLINE_BYTES: Final = 256 * 1024
 #: SOAPAction is empty in every WSDL of the ШЭП.
 HEADERS: Final = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": '""', "Accept-Encoding": "identity"}
 
@@ -62,7 +65,7 @@ class ShepTransport:
         try:
             answer = await self._post(url, envelope, timeout)
             received = len(answer.body)
-            message = _read(answer)
+            message = await asyncio.to_thread(_read, answer) if received > _INLINE_BYTES else _read(answer)
             outcome = "ok" if message.fault is None else error_of(message.fault).code
         except CallError as failure:
             outcome, received = failure.error.code, len(failure.raw)

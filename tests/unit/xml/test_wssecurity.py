@@ -173,6 +173,12 @@ def test_a_signature_over_a_part_does_not_sign_the_document(rsa: Hand) -> None:
     assert verify_document(b"<r/>", rsa.engine) == []
 
 
+def test_a_document_of_countless_signatures_is_not_judged(rsa: Hand) -> None:
+    document = b"<r>%b</r>" % (b'<ds:Signature xmlns:ds="%b"/>' % DS.encode() * 33)
+    with pytest.raises(XmlError, match="more than 32"):
+        verify_document(document, rsa.engine)
+
+
 @settings(max_examples=150, deadline=None)
 @given(place=st.integers(0, 10_000), value=st.integers(0, 255))
 def test_no_changed_byte_goes_unseen_or_breaks_the_judge(kz: KzEngine, shep_keys: Path, place: int, value: int) -> None:
