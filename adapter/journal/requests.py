@@ -116,7 +116,8 @@ class RequestReader:
 
     async def waits(self, lane: str, request: UUID, actions: Sequence[str]) -> bool:
         """Tell whether an earlier message of a lane has not been told of yet."""
-        return bool((await self._journal.fetch("earlier_request", lane, request, list(actions)))[0]["waits"])
+        rows = await self._journal.fetch("earlier_request", lane, request, list(actions), self._journal.worker)
+        return bool(rows[0]["waits"])
 
     async def told(self, exchange: UUID) -> frozenset[str]:
         """Return the names of the events that an exchange has told."""

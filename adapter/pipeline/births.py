@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 #: Seconds until a message looks again whether the one before it in its lane has been told of.
-_BEHIND: Final = 0.2
+_BEHIND: Final = 0.1
 
 
 class Births:

@@ -157,7 +157,11 @@ class Smev3Answer:
     def __init__(self, *, personal_signature: bool = False) -> None:
         """``personal_signature`` wants the official's signature (ЭП-СП) over content."""
         self._personal_signature = personal_signature
-        self.schemas: Sequence[str] = tuple(sorted(set(known_schemas().values())))
+
+    @property
+    def schemas(self) -> Sequence[str]:
+        """Our XSDs that content may be checked by."""
+        return tuple(sorted(set(known_schemas().values())))
 
     def start(self, command: Command) -> Look:
         """Look the request up. Raises InvalidCommandError."""

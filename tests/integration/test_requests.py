@@ -193,6 +193,20 @@ async def test_messages_of_one_subject_are_told_in_order(house: House, told: asy
     assert await house.database.fetchval("select count(*) from subjects where subject = 'order-1'") == 20
 
 
+async def test_two_workers_journal_a_message_once_and_tell_a_subject_in_order(
+    builder: HouseBuilder, house: House, told: asyncio.Queue[Any]
+) -> None:
+    async with builder.worker() as (_, _, other, _, _, _):
+        both = message(n=-1)
+        assert all(await asyncio.gather(*(source.receive(both) for source in (house.source, other) * 5)))
+        for n in range(8):
+            await (house.source, other)[n % 2].receive(message(n=n, subject="order-1"))
+        numbers = [event["n"] for event in await events(told, 9, 30)]
+    assert [n for n in numbers if n >= 0] == list(range(8))
+    assert numbers.count(-1) == 1
+    assert await house.database.fetchval("select max(crash_attempts) from exchanges") == 0
+
+
 async def test_an_answer_is_said_once_and_statuses_only_before_it(house: House, told: asyncio.Queue[Any]) -> None:
     house.gateway.script = at_once
     one = message()
