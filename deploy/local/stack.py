@@ -169,6 +169,7 @@ class Stack:
             "DATABASE_PASS": self.postgres.password,
             "HEALTH_PORT": str(health_port),
             "SERVICES": "*",
+            "MQ_PREFETCH": "50",
         } | {name: os.environ[name] for name in PASSED_ON if name in os.environ}
 
     def _write_upstream(self, simulator_url: str, epgu_url: str) -> None:
