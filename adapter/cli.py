@@ -25,6 +25,7 @@ _COMMANDS: Final = {
     "dead": ("adapter.cli_dead", "list, show, replay or drop dead commands and parked replies"),
     "resolve": ("adapter.cli_resolve", "say what became of a request whose fate is uncertain"),
     "trace": ("adapter.cli_trace", "print the timeline of one exchange, found by any id of it"),
+    "orphans": ("adapter.cli_orphans", "list answers to requests that this journal has not sent"),
     "proof": ("adapter.cli_proof", "write the proof of one exchange to a zip file"),
     "docs": ("adapter.cli_docs", "print the generated documents"),
     "new-service": ("adapter.cli_new_service", "draft a service module from an XSD"),

@@ -1,0 +1,1 @@
+select data from proof where exchange_id = $1 and kind in ('answer', 'status') order by at limit 1
