@@ -54,7 +54,7 @@ MOVES: Mapping[State, frozenset[State]] = {
     ),
     State.RETRYING: frozenset(State) - {State.RECEIVED, State.RETRYING, State.WAITING},
     State.WAITING: frozenset({State.ANSWERED, State.EXPIRED, State.DEAD}),
-    State.ANSWERED: frozenset({State.REPLIED, State.FAILED, State.SUBMITTING, State.DEAD}),
+    State.ANSWERED: frozenset({State.REPLIED, State.FAILED, State.SUBMITTING, State.EXPIRED, State.DEAD}),
     State.UNCERTAIN: frozenset({State.ANSWERED, State.FAILED, State.WAITING}),
     State.EXPIRED: frozenset({State.ANSWERED}),
     State.DEAD: frozenset({State.RECEIVED, State.ANSWERED}),
@@ -338,6 +338,18 @@ class Gateway(Protocol):
 
     async def send(self, prepared: Prepared, *, earlier_attempts: int) -> Sent:
         """Send exactly ``prepared.body`` once, inside the gateway's own timeout. Never raises for a gateway's fault."""
+        ...
+
+
+class Asking(Gateway, Protocol):
+    """A gateway with an operation whose rule is ``ASK``."""
+
+    async def ask(self, prepared: Prepared) -> Sent:
+        """Ask what became of a call that ended without an answer: a read-only question.
+
+        ``Accepted`` comes with the answer; ``TryLater`` means that the call certainly has not arrived: the same bytes
+        are sent again. ``Unanswered`` means that nobody knows yet: it is asked again later.
+        """
         ...
 
 

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import orjson
 import structlog
 
 from adapter.errors import Code, FileError, KnownError, SignerError
-from adapter.exchange import Accepted, Answer, Prepared, Refused, Repeat, Reply, State, TryLater, Unanswered
+from adapter.exchange import Accepted, Answer, Prepared, Refused, Repeat, State, TryLater, Unanswered
 from adapter.faultpoints import reach
 from adapter.journal.operations import Submit, Wait
 from adapter.journal.records import ProofRow
 from adapter.journal.requests import NOBODY, RequestReader
 from adapter.journal.writer import JournalUnavailableError
 from adapter.log import bind_message
+from adapter.pipeline.attempts import cause_of, dry_run, request_proof, retry_proof
 from adapter.pipeline.lanes import Lanes
-from adapter.xml.multipart import soap_message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from uuid import UUID
 
     from adapter.errors import AdapterError
-    from adapter.exchange import Call, Gateway, Intake, Sent, Word
+    from adapter.exchange import Asking, Call, Gateway, Intake, Sent, Word
     from adapter.journal.journal import Journal
     from adapter.journal.records import Exchange
     from adapter.pipeline.breaker import Breaker
@@ -83,7 +82,7 @@ class Caller:
         if prepared is None:
             return
         if envelope.dry_run:
-            await runner.reply(exchange, _dry_run(prepared))
+            await runner.reply(exchange, dry_run(prepared))
             return
         await self._make(runner, exchange, envelope, gateway, prepared, earlier=0, call=call)
 
@@ -127,7 +126,7 @@ class Caller:
             bulkhead.preparing -= 1
             if probe:
                 breaker.release()
-        await runner.retry(exchange, failure, after=after, proof=_retry_proof(exchange, failure, sent=False))
+        await runner.retry(exchange, failure, after=after, proof=retry_proof(exchange, failure, sent=False))
         return None
 
     async def repeat(self, runner: Runner, exchange: Exchange, envelope: Envelope) -> None:
@@ -148,11 +147,38 @@ class Caller:
             return
         request = (await self._journal.proofs(exchange.id, "request"))[-1]
         prepared = Prepared(exchange.operation or "", exchange.gateway_id or "", bytes(request["data"] or b""), minted)
+        if rule is Repeat.ASK and taken and not await self._ask(runner, exchange, cast("Asking", gateway), prepared):
+            return
         if exchange.lane is None:
             await self._make(runner, exchange, envelope, gateway, prepared, earlier=exchange.attempts)
             return
         async with self._lanes.turn(exchange.lane, self._bulkheads[gateway.name]):
             await self._make(runner, exchange, envelope, gateway, prepared, earlier=exchange.attempts)
+
+    async def _ask(self, runner: Runner, exchange: Exchange, gateway: Asking, prepared: Prepared) -> bool:
+        """Ask the gateway what became of a call; true when it certainly has not arrived and may be made again."""
+        bulkhead = self._bulkheads[gateway.name]
+        bulkhead.calling += 1
+        try:
+            async with bulkhead.places:
+                told = await gateway.ask(prepared)
+        finally:
+            bulkhead.calling -= 1
+        _report(bulkhead.calls, told, probe=False)
+        match told:
+            case TryLater():
+                return True
+            case Accepted(answer=Answer() as answer):
+                await self._take(answer)
+            case Refused():
+                proof = ProofRow(exchange.id, "refused", exchange.gateway_id, told.raw)
+                await runner.fail(exchange, State.FAILED, told.error, proof)
+            case Unanswered():
+                proof = retry_proof(exchange, told.error, sent=True, raw=told.raw)
+                await runner.retry(exchange, told.error, proof=proof)
+            case Accepted():
+                raise TypeError(f"{gateway.name} says that a call arrived and not what came of it")
+        return False
 
     def cause(self, exchange: Exchange) -> dict[str, str] | None:
         """Return why a retrying exchange gets no further while its gateway or the signing is away; asks nobody."""
@@ -161,7 +187,7 @@ class Caller:
         if bulkhead is None or exchange.state is not State.RETRYING:
             return None
         error = bulkhead.calls.cause or bulkhead.signing.cause
-        return None if error is None else _cause(error)
+        return None if error is None else cause_of(error)
 
     async def _may_be_taken(self, exchange: Exchange) -> bool:
         """Tell whether any attempt under the present id may have reached the gateway."""
@@ -234,7 +260,7 @@ class Caller:
         subject, note = ("", "") if call is None else (call.subject, call.note)
         if call is not None and call.events:
             events += await runner.untold(exchange, call.events)
-        proof = () if earlier else (_request_proof(exchange.id, prepared),)
+        proof = () if earlier else (request_proof(exchange.id, prepared),)
         submitted = await self._journal.write(
             Submit(
                 exchange.id,
@@ -281,14 +307,14 @@ class Caller:
                 await runner.fail(exchange, State.FAILED, result.error, proof)
             case TryLater(remint=True) if earlier:
                 # The id is refused now, but an earlier attempt under it may have got through.
-                await runner.fail(exchange, State.UNCERTAIN, KnownError(Code.UNCERTAIN, details=_cause(result.error)))
+                await runner.fail(exchange, State.UNCERTAIN, KnownError(Code.UNCERTAIN, details=cause_of(result.error)))
             case TryLater():
-                proof = _retry_proof(exchange, result.error, sent=False, raw=result.raw)
+                proof = retry_proof(exchange, result.error, sent=False, raw=result.raw)
                 await runner.retry(exchange, result.error, after=result.after, remint=result.remint, proof=proof)
             case Unanswered() if rule is Repeat.NEVER:
-                await runner.fail(exchange, State.UNCERTAIN, KnownError(Code.UNCERTAIN, details=_cause(result.error)))
+                await runner.fail(exchange, State.UNCERTAIN, KnownError(Code.UNCERTAIN, details=cause_of(result.error)))
             case Unanswered():
-                proof = _retry_proof(exchange, result.error, sent=True, raw=result.raw)
+                proof = retry_proof(exchange, result.error, sent=True, raw=result.raw)
                 await runner.retry(exchange, result.error, proof=proof)
 
     async def _take(self, answer: Answer) -> None:
@@ -315,14 +341,14 @@ async def _put_off(runner: Runner, exchange: Exchange, breaker: Breaker) -> None
     """Back off durably until the breaker's next probe: no call is made, whatever the repeat rule."""
     error = breaker.cause or KnownError(Code.GATEWAY_UNAVAILABLE)
     # An attempt that a crash interrupted may have got through: the next one has to know.
-    proof = _retry_proof(exchange, error, sent=exchange.state is State.SUBMITTING)
+    proof = retry_proof(exchange, error, sent=exchange.state is State.SUBMITTING)
     await runner.retry(exchange, error, after=max(breaker.wait, _SOON), proof=proof)
 
 
 async def _wait_in_lane(runner: Runner, exchange: Exchange) -> None:
     """Back off behind an earlier exchange of the lane, which ends the wait; does nothing to one that moved on."""
     error = KnownError(Code.GATEWAY_UNAVAILABLE)
-    await runner.retry(exchange, error, proof=_retry_proof(exchange, error, sent=exchange.state is State.SUBMITTING))
+    await runner.retry(exchange, error, proof=retry_proof(exchange, error, sent=exchange.state is State.SUBMITTING))
 
 
 def _report(breaker: Breaker, result: Sent | None, *, probe: bool) -> None:
@@ -336,31 +362,3 @@ def _report(breaker: Breaker, result: Sent | None, *, probe: bool) -> None:
             breaker.failed(result.error, probe=probe)
         case _:
             breaker.succeeded()
-
-
-def _request_proof(exchange_id: UUID, prepared: Prepared) -> ProofRow:
-    meta: dict[str, object] = {"operation": prepared.operation, "signed_by": list(prepared.signed_by)}
-    if prepared.files:
-        meta["files"] = [{"name": file.name, "size": file.size, "sha256": file.sha256} for file in prepared.files]
-    return ProofRow(exchange_id, "request", prepared.gateway_id, prepared.body, meta=orjson.dumps(meta))
-
-
-def _retry_proof(exchange: Exchange, error: AdapterError, *, sent: bool, raw: bytes = b"") -> ProofRow:
-    meta = {"code": error.code, "attempt": exchange.attempts, "sent": sent}
-    return ProofRow(exchange.id, "retry", exchange.gateway_id, raw or None, meta=orjson.dumps(meta))
-
-
-def _cause(error: AdapterError) -> dict[str, str]:
-    return {"cause": error.code, "cause_description": error.description}
-
-
-def _dry_run(prepared: Prepared) -> Reply:
-    """Return what would have been sent: of a package its envelope with everything in its place.
-
-    Bytes that are not UTF-8 go out as base64.
-    """
-    try:
-        content = {"xml": soap_message(prepared.body).decode()}
-    except UnicodeDecodeError:
-        content = {"content_base64": base64.b64encode(prepared.body).decode()}
-    return Reply({"result": {"dry_run": True, "message_id": prepared.gateway_id, **content}})

@@ -136,6 +136,9 @@ class Runner:
             step = Reply({"result": {"dry_run": True}} if envelope.dry_run else step.outcome)
         if isinstance(step, Reply):
             await self.reply(exchange, step)
+        elif exchange.state is State.ANSWERED and exchange.expired():
+            # A further call comes too late; what was answered so far is in the journal.
+            await self.fail(exchange, State.EXPIRED, KnownError(Code.EXPIRED))
         else:
             self._schemas.demand(step.schema or service.schema, step.content)
             await self._caller.first(self, exchange, envelope, step)
@@ -217,6 +220,8 @@ class Runner:
         remint: bool = False,
     ) -> None:
         """Back off durably, for ``after`` seconds or longer each time; at the deadline the one who asked hears instead.
+
+        An answered exchange stays answered meanwhile: what was answered is read again for the call that comes next.
 
         ``remint`` gives the next attempt an id of its own: only for an id under which nothing can have got through.
         """

@@ -79,6 +79,14 @@ class EchoService:
         return {}
 
 
+class StepsService(EchoService):
+    """Calls the gateway twice (``steps``): the second call takes what the first was answered."""
+
+    def resume(self, command: Command, answer: Answer) -> Step:
+        told = orjson.loads(answer.content)
+        return Call("scripted", "Send", answer.content) if "order" in told else Reply({"result": told})
+
+
 @dataclass
 class ScriptedGateway:
     """Does what the test says with every call, and keeps its own books."""

@@ -24,7 +24,8 @@ set enable_material = off
 as $$
 declare
     submittable constant text[] := array['received', 'retrying', 'submitting', 'answered'];
-    retriable constant text[] := array['received', 'submitting', 'retrying'];
+    retriable constant text[] := array['received', 'submitting', 'retrying', 'answered'];
+    answered constant text := 'answered';
     submitting constant text := 'submitting';
     sent constant text := 'sent';
     moved integer[];
@@ -82,11 +83,12 @@ begin
         freed := lanes;
     end if;
 
-    -- Durable back-off inside the deadline; a re-minted call forgets its id.
+    -- Durable back-off inside the deadline; a re-minted call forgets its id. An answered row whose next call has to wait
+    -- stays answered.
     if cardinality(retries) > 0 then
         with changed as (
             update exchanges e set
-                state = 'retrying', owner = null, next_at = now() + u.delay, settled = e.settled or u.settled,
+                state = case e.state when answered then answered else 'retrying' end, owner = null, next_at = now() + u.delay, settled = e.settled or u.settled,
                 attempts = e.attempts + case when e.state = 'submitting' then 0 else 1 end,
                 gateway_id = case when u.remint then null else e.gateway_id end
             from unnest(retries) u

@@ -6,6 +6,7 @@ with claimed as (
         select e.id from exchanges e
         where e.state in ('received', 'submitting', 'answered') and (e.action = any($2::text[]) or e.source = $3)
             and not exists (select 1 from workers w where w.id = e.owner and w.lease_until > now())
+            and (e.state <> 'answered' or e.owner is not null or e.next_at is null or e.next_at <= now())
         order by e.received_at limit 1
         for update skip locked
     )

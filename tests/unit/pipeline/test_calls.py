@@ -13,7 +13,20 @@ import orjson
 import pytest
 
 from adapter.errors import AdapterError, Code, FileError, KnownError, SignerError
-from adapter.exchange import Accepted, Call, FileFact, Prepared, Refused, Repeat, Sent, State, TryLater, Unanswered
+from adapter.exchange import (
+    Accepted,
+    Answer,
+    AnswerKind,
+    Call,
+    FileFact,
+    Prepared,
+    Refused,
+    Repeat,
+    Sent,
+    State,
+    TryLater,
+    Unanswered,
+)
 from adapter.gateways.smev3.mtom import include, pack
 from adapter.journal.operations import Submit
 from adapter.journal.records import Exchange
@@ -270,3 +283,60 @@ async def test_the_cause_is_told_of_retrying_exchanges_while_it_lasts(room: Room
     room.go_away()
     assert room.caller.cause(exchange(State.RETRYING))["cause"] == "GONE"
     assert room.caller.cause(exchange(State.WAITING)) is None
+
+
+def asking(room: Room, told: Sent) -> list[Prepared]:
+    """Let the gateway be one that is asked; return what it was asked about."""
+    asked: list[Prepared] = []
+
+    async def ask(prepared: Prepared) -> Sent:
+        asked.append(prepared)
+        return told
+
+    room.gateway.rule = Repeat.ASK
+    room.gateway.ask = ask  # type: ignore[attr-defined]
+    return asked
+
+
+async def test_what_became_of_an_interrupted_call_is_asked_and_its_answer_taken(room: Room) -> None:
+    answer = Answer("gateway", "k", "id", AnswerKind.ANSWER, b"raw", b"{}")
+    asked = asking(room, Accepted(b"raw", answer))
+    taken: list[Answer] = []
+
+    class Way:
+        async def take(self, answer: Answer) -> bool:
+            taken.append(answer)
+            return True
+
+    room.caller.intake = Way()
+    await room.repeat(called(State.SUBMITTING))
+    assert [prepared.gateway_id for prepared in asked] == ["id"]
+    assert (taken, room.gateway.sent) == ([answer], [])
+
+
+async def test_a_call_that_certainly_has_not_arrived_is_made_again_with_its_bytes(room: Room) -> None:
+    asked = asking(room, TryLater(GONE, raw=b"no such order"))
+    room.gateway.result = Accepted(b"x")
+    await room.repeat(called(State.SUBMITTING))
+    assert [(prepared.gateway_id, prepared.body) for prepared in room.gateway.sent] == [("id", b"the bytes")]
+    assert len(asked) == 1
+
+
+async def test_while_nobody_knows_what_became_of_a_call_it_is_asked_again_and_not_made(room: Room) -> None:
+    asking(room, Unanswered(GONE))
+    await room.repeat(called(State.SUBMITTING))
+    error, meta, _ = room.runner.puts_off[-1]
+    assert (error.code, meta["sent"], room.gateway.sent) == ("GONE", True, [])
+
+
+async def test_a_call_that_was_refused_while_nobody_listened_ends_with_that(room: Room) -> None:
+    asking(room, Refused(KnownError(Code.REJECTED_BY_PROVIDER), b"raw"))
+    await room.repeat(called(State.SUBMITTING))
+    assert room.runner.ends == [(State.FAILED, Code.REJECTED_BY_PROVIDER.wire)]
+
+
+async def test_a_call_that_has_certainly_not_left_is_made_without_asking(room: Room) -> None:
+    asked = asking(room, Unanswered(GONE))
+    room.gateway.result = Accepted(b"x")
+    await room.repeat(called(State.RETRYING))
+    assert (len(room.gateway.sent), asked) == (1, [])
