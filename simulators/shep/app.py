@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from adapter.gateways.shep.calls import service_of
-from adapter.gateways.shep.messages import body, envelope, payload
+from adapter.gateways.shep.messages import payload
 from adapter.signing.kz import KzEngine
 from simulators.shep import admin, party, wsdl
 from simulators.shep.channels import Channels
 from simulators.shep.courier import Courier
 from simulators.shep.delivery import Deliveries
 from simulators.shep.desk import SignatureDesk
+from simulators.shep.dress import dressed
 from simulators.shep.gate import Gate, opened
 from simulators.shep.keys import FOLDER
 from simulators.shep.letters import Letters
@@ -36,13 +37,6 @@ _log = logging.getLogger(__name__)
 MAX_BODY = 32 * 2**20
 _BODY_TIMEOUT = 30.0
 CONTOURS = ("shep", "vshep")
-
-_BODIES = {
-    "html": b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body>proxy</body></html>",
-    "dtd": b'<!DOCTYPE S [<!ENTITY e "x">]><S:Envelope xmlns:S="http://schemas.xmlsoap.org/soap/envelope/"/>',
-    "garbage": b"\x00\xff<<<not a message\x1b\xc3(",
-    "empty": b"",
-}
 
 
 def _utc_now() -> datetime:
@@ -70,7 +64,7 @@ class Simulator:
         self.letters = Letters()
         self.scenarios = Scenarios()
         self.ledger: list[dict[str, Any]] = []
-        self.courier = Courier(self.desk)
+        self.courier = Courier(self.desk, self.scenarios)
         self.deliveries = Deliveries(self.courier, lambda: self.world, config.clock)
         self.channels = Channels(lambda: self.world, self.letters, self.deliveries, self.courier, config.clock)
         self.gates = {contour: Gate(contour, lambda: self.world, self.letters, self.desk) for contour in CONTOURS}
@@ -150,7 +144,7 @@ async def _exchange(
     simulator.ledger.append({"operation": operation.name if operation else "", "service_id": service_id, "code": code})
     if effects.drop == "after":
         return _cut(request)
-    answer = _answer(simulator.desk, content, effects, level)
+    answer = dressed(simulator.desk, content, effects, sign=level > 0)
     headers = {"Content-Type": "text/xml; charset=utf-8"}
     return web.Response(body=answer, status=effects.status or status, headers=headers)
 
@@ -163,23 +157,6 @@ async def _before(effects: Effects) -> None:
         raise RefusedError(effects.fault, data="по желанию", sub=effects.sub_error)
     if effects.bare_fault is not None:
         raise RefusedError("", "Ошибка без подробностей", side=effects.bare_fault)
-
-
-def _answer(desk: SignatureDesk, content: bytes, effects: Effects, level: int) -> bytes:
-    """Return the envelope, signed by the service's level, or what a scenario makes of it."""
-    if effects.body in _BODIES:
-        return _BODIES[effects.body]
-    if effects.wrapped:
-        return desk.wrapped(content)
-    if effects.unsigned or level == 0:
-        answer = envelope(body(content))
-    else:
-        answer = desk.signed(content, named=effects.issuer_serial)
-    if effects.spoilt:
-        answer = answer.replace(b"</S:Body>", b"<!-- --> </S:Body>")
-    if effects.body == "truncated":
-        return answer[: len(answer) // 2]
-    return answer + b" " * MAX_BODY if effects.body == "huge" else answer
 
 
 def _cut(request: web.Request) -> web.Response:

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from adapter.gateways.shep.messages import Message, MessageError, body, envelope, payload, read
+from adapter.gateways.shep.calls import service_of
+from adapter.gateways.shep.messages import Message, MessageError, payload, read
 from adapter.gateways.shep.operations import OPERATIONS
+from simulators.shep.dress import dressed
 from simulators.shep.refusals import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from simulators.shep.desk import SignatureDesk
+    from simulators.shep.scenario import Scenarios
     from simulators.shep.world import Point
 
 #: What a participant's own fault is told with.
@@ -28,9 +31,10 @@ class UndeliveredError(Exception):
 class Courier:
     """Makes the calls; ``open`` and ``close`` frame its life."""
 
-    def __init__(self, desk: SignatureDesk) -> None:
+    def __init__(self, desk: SignatureDesk, scenarios: Scenarios) -> None:
         """Nothing is open yet."""
         self._desk = desk
+        self._scenarios = scenarios
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -49,8 +53,11 @@ class Courier:
             content = payload(operation, "request", values)
         except MessageError as error:
             raise UndeliveredError(f"cannot be written: {error.rule}") from None
-        message = self._desk.signed(content) if point.security else envelope(body(content))
+        effects = self._scenarios.apply(f"push.{operation.name}", service_of(values))
+        message = dressed(self._desk, content, effects, sign=point.security > 0)
         raw = await self._post(point, message)
+        if effects.twice:
+            raw = await self._post(point, message)
         try:
             answer = read(raw)
         except MessageError as error:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from adapter.signing.kz import KzEngine
+    from adapter.signing.kz import KzEngine, KzKey
 
 
 class SignatureDesk:
@@ -27,10 +27,11 @@ class SignatureDesk:
 
     def __init__(self, folder: Path, engine: KzEngine, key: str) -> None:
         """``folder`` is DIR/kz of simulators.shep.keys, ``key`` the gateway's pair. Raises OSError, ValueError."""
-        pair = read_pair(folder, key)
         self._engine = engine
-        self.certificate = pair.certificate_der
-        self._key = engine.load_key(pair.key, self.certificate)
+        self._folder = folder
+        self._own = key
+        self._pairs: dict[str, tuple[KzKey, bytes]] = {}
+        self._pair(key)
         self._anchors = [read_pair(folder, "ca").certificate_der]
         self._lists = read_lists([(folder / "ca.crl").read_bytes()])
 
@@ -47,20 +48,24 @@ class SignatureDesk:
         if bin_of(verdict.certificate) != bin_number:
             raise RefusedError("SIM-BIN", side="Client")
 
-    def signed(self, payload: bytes, *, named: bool = False) -> bytes:
-        """Return the signed envelope; ``named`` names the certificate by issuer and number, as the real one does."""
+    def signed(self, payload: bytes, *, named: bool = False, by: str | None = None) -> bytes:
+        """Return the signed envelope; ``named`` names the certificate by issuer and number, as the real one does.
+
+        ``by`` names another pair of the folder than the gateway's own.
+        """
         soap = body(payload, f"id-{uuid4().hex}")
-        suite = self._key.suite
+        key, certificate = self._pair(by or self._own)
+        suite = key.suite
         signature = body_signature(
             soap,
             Names(suite.signature_method, suite.digest_method),
-            self.certificate,
+            certificate,
             lambda data: self._engine.digest(suite.digest_method, data),
-            lambda data: self._engine.sign(self._key, data),
+            lambda data: self._engine.sign(key, data),
         )
         if named:
             signature = re.sub(
-                rb"<wsse:KeyIdentifier.*</wsse:KeyIdentifier>", lambda _: self._issuer_serial(), signature
+                rb"<wsse:KeyIdentifier.*</wsse:KeyIdentifier>", lambda _: _issuer_serial(certificate), signature
             )
         return envelope(soap, signature)
 
@@ -71,11 +76,18 @@ class SignatureDesk:
         honest = message[start:end]
         return message[:start].replace(b"</S:Header>", honest + b"</S:Header>") + body(payload) + message[end:]
 
-    def _issuer_serial(self) -> bytes:
-        facts = read_certificate(self.certificate)
-        issuer = x509.Name.load(facts.issuer).native
-        name = f"CN={issuer['common_name']},C={issuer['country_name']}"
-        return (
-            f"<ds:X509Data><ds:X509IssuerSerial><ds:X509IssuerName>{name}</ds:X509IssuerName><ds:X509SerialNumber>"
-            f"{facts.serial}</ds:X509SerialNumber></ds:X509IssuerSerial></ds:X509Data>"
-        ).encode()
+    def _pair(self, name: str) -> tuple[KzKey, bytes]:
+        if name not in self._pairs:
+            pair = read_pair(self._folder, name)
+            self._pairs[name] = self._engine.load_key(pair.key, pair.certificate_der), pair.certificate_der
+        return self._pairs[name]
+
+
+def _issuer_serial(certificate: bytes) -> bytes:
+    facts = read_certificate(certificate)
+    issuer = x509.Name.load(facts.issuer).native
+    name = f"CN={issuer['common_name']},C={issuer['country_name']}"
+    return (
+        f"<ds:X509Data><ds:X509IssuerSerial><ds:X509IssuerName>{name}</ds:X509IssuerName><ds:X509SerialNumber>"
+        f"{facts.serial}</ds:X509SerialNumber></ds:X509IssuerSerial></ds:X509Data>"
+    ).encode()

@@ -7,7 +7,17 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-OperationName = Literal["SendMessage", "sendMessage", "sendDeliveryNotification", "getMessageStatus", "getMessages"]
+#: The gateway's own operations, and those that it calls on participants.
+OperationName = Literal[
+    "SendMessage",
+    "sendMessage",
+    "sendDeliveryNotification",
+    "getMessageStatus",
+    "getMessages",
+    "push.SendMessage",
+    "push.sendMessage",
+    "push.changeMassageStatusNotification",
+]
 
 
 class Effects(BaseModel):
@@ -15,9 +25,13 @@ class Effects(BaseModel):
 
     ``delay`` waits so many seconds first. ``fault`` refuses with an ErrorInfo of that code (``sub_error`` with a nested
     one), ``bare_fault`` without one, blaming Server or Client. ``drop`` cuts the connection before the operation, or
-    after it without a byte. ``body`` replaces the answer's bytes, ``status`` that of HTTP. About the answer's
-    signature: ``unsigned`` leaves it out, ``spoilt`` makes it wrong, ``wrapped`` is over another Body than the one that
-    is read, ``issuer_serial`` only names the certificate.
+    after it without a byte. ``status`` replaces that of HTTP.
+
+    Of what the gateway says, answers and its calls on participants (operations ``push.…``) alike: ``body`` replaces the
+    bytes, ``change`` one text in the payload by another before it is signed; ``unsigned`` leaves the signature out,
+    ``spoilt`` makes it wrong, ``wrapped`` is over another Body than the one that is read, ``issuer_serial`` only names
+    the certificate, ``signed_by`` is by another pair of the key folder. A call that has been taken is made again where
+    ``twice`` says so.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -33,10 +47,13 @@ class Effects(BaseModel):
     spoilt: bool = False
     wrapped: bool = False
     issuer_serial: bool = False
+    signed_by: Literal["other", "foreign", "revoked", "expired", "strange-bin", "gateway-gost"] | None = None
+    change: tuple[str, str] | None = None
+    twice: bool = False
 
 
 class Rule(Effects):
-    """One switch: effects, for which operation (any when absent) and service, and how often."""
+    """One switch: effects, for which operation (any of the gateway's own when absent) and service, and how often."""
 
     operation: OperationName | None = None
     service_id: str | None = None
@@ -63,7 +80,8 @@ class Scenarios:
     def apply(self, operation: str, service_id: str | None) -> Effects:
         """Return what the first fitting rule says about one message, and count it as used once."""
         for number, (rule, left) in self._rules.items():
-            if rule.operation in {None, operation} and rule.service_id in {None, service_id}:
+            general = rule.operation is None and not operation.startswith("push.")
+            if (general or rule.operation == operation) and rule.service_id in {None, service_id}:
                 if left == 1:
                     del self._rules[number]
                 elif left is not None:

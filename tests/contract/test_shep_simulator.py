@@ -265,6 +265,31 @@ async def test_a_point_that_errs_is_switched_off_until_an_administrator_switches
     assert nine(await stand.get("/_sim/points"))["switched_off"] == 1
 
 
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        ({"unsigned": True}, UNSIGNED),
+        ({"spoilt": True}, "the digest is not that of the signed element"),
+        ({"wrapped": True}, "the signature is not over the Body that is read"),
+        ({"issuer_serial": True}, "the certificate is only named, and is none of those that are known"),
+        ({"signed_by": "foreign"}, ""),
+        ({"change": ["<messageType>RESPONSE<", "<messageType>REPLY<"]}, ""),
+        ({"change": ["AsyncChannel/v10/Types", "AsyncChannel/v10/Types/Client"]}, ""),
+        ({"twice": True}, ""),
+    ],
+)
+async def test_what_is_pushed_has_bad_days_too(pushed: tuple[Stand, Any], rule: dict[str, Any], reason: str) -> None:
+    stand, participant = pushed
+    await stand.scenario(operation="push.sendMessage", **rule)
+    receipt = (await stand.call(ASYNC_SEND, sent())).values
+    await stand.until("/_sim/messages", lambda found: [m["state"] for m in found] == ["DELIVERED"] * 2)
+    message = participant.seen[0]
+    assert verify_envelope(message.raw, stand.kz).reason == reason
+    assert message.values["message_info"]["correlation_id"] == receipt["correlation_id"]
+    assert len(participant.seen) == (2 if "twice" in rule else 1)
+    assert bool(message.warnings) == ("REPLY" in str(rule))
+
+
 async def test_a_message_that_nobody_takes_is_not_delivered_and_its_sender_is_told(
     pushed: tuple[Stand, Any],
 ) -> None:
