@@ -141,10 +141,11 @@ class Call:
     are files that go with it, in the command's order. ``rehearsed`` says that the call is prepared to be shown and
     never made: then nothing may leave while it is prepared, but what it takes to sign.
 
-    ``events`` are told once, with the intent to call: they are durable before its bytes leave. ``reply_to`` addresses
-    an answer to another system's request, ``instead`` is what it says in place of content, ``word`` which request it
-    answers. ``subject`` joins the exchange to others of one business id (``adapter trace``), ``note`` is found there by
-    a ``Look`` once the call was taken. ``schema`` is the XSD of the content where it is not the service's own.
+    ``events`` are told once, at the latest with the intent to call: they are durable before its bytes leave.
+    ``reply_to`` addresses an answer to another system's request, ``instead`` is what it says in place of content,
+    ``word`` which request it answers. ``subject`` joins the exchange to others of one business id (``adapter trace``),
+    ``note`` is found there by a ``Look`` once the call was taken. ``schema`` is the XSD of the content where it is not
+    the service's own.
     """
 
     gateway: str

@@ -15,7 +15,7 @@ from adapter.errors import Code, KnownError
 from adapter.exchange import Answer, AnswerKind, Call, Event, State
 from adapter.faultpoints import reach
 from adapter.incoming import Done
-from adapter.journal.operations import Finish
+from adapter.journal.operations import Finish, Note
 from adapter.journal.records import ProofRow
 from adapter.journal.requests import RequestReader
 from adapter.pipeline.answers import read_answer
@@ -132,7 +132,17 @@ class Births:
             # The call comes too late, its events do not.
             await self._done(exchange, Done(step.events, KnownError(Code.EXPIRED)), failed=True)
             return
+        if exchange.attempts:
+            # Put off before: whoever waits for the news need not wait for the gateway too.
+            await self._tell(exchange, step.events)
         await self._caller.first(runner, exchange, self._addressing.envelope(b""), step)
+
+    async def _tell(self, exchange: Exchange, events: Sequence[Event]) -> None:
+        """Write events that belong to no change of state."""
+        rows = await self.untold(exchange, events)
+        if rows:
+            await self._journal.write(Note(outbox=rows))
+            self._relay.offer(rows)
 
     async def _done(self, exchange: Exchange, step: Done, *, failed: bool = False) -> None:
         """End it with its events; ``failed`` tells of the error by an event of its own."""

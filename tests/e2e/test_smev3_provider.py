@@ -140,6 +140,8 @@ async def test_an_answer_that_smev_throws_away_is_told_though_it_was_taken(
         assert "result" in said
         event = await told(failed)
     assert (event["error"]["error_code"], event["command"]["action"]) == ("SMEV-403", ANSWER)
+    another = await answer(talk, {"message_id": request, "content_xml": ZOO_ANSWER})
+    assert another.get("error", {}).get("error_code") != "ADAPTER-ALREADY-ANSWERED"
 
 
 async def test_a_rehearsal_is_said_loudly(stack: Stack, own: dict[str, str]) -> None:

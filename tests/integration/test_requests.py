@@ -9,7 +9,7 @@ from uuid import uuid4
 import orjson
 import pytest
 
-from adapter.errors import AdapterError
+from adapter.errors import AdapterError, Code, SignerError
 from adapter.exchange import Accepted, Answer, AnswerKind, Prepared, Refused
 from adapter.incoming import Incoming
 from adapter.journal.writer import JournalUnavailableError
@@ -258,6 +258,21 @@ async def test_an_answer_that_is_rejected_after_its_reply_is_told_once(house: Ho
     (event,) = await events(told, 1)
     assert (event["error"]["error_code"], event["command"]["action"]) == ("SMEV-403", "ask.answer")
     assert await house.database.fetchval("select count(*) from outbox where routing_key = 'ask.answer.failed'") == 1
+    assert "result" in await ask_and_read(house, {"key": one.key})
+    assert error_code(await ask_and_read(house, {"key": one.key})) == "ADAPTER-ALREADY-ANSWERED"
+
+
+async def test_the_news_of_a_message_does_not_wait_for_a_gateway_that_is_away(
+    house: House, told: asyncio.Queue[Any]
+) -> None:
+    house.gateway.prepare_error = SignerError(Code.SIGNATURE_UNAVAILABLE, retryable=True)
+    one = message(do="call", n=5)
+    await house.source.receive(one)
+    assert (await events(told, 1))[0]["n"] == 5
+    assert await state_of(house, one.key) in ("retrying", "received")
+    house.gateway.prepare_error, house.gateway.script = None, at_once
+    await ended(house, one.key, "replied")
+    assert await house.database.fetchval("select count(*) from outbox where routing_key = $1", RECEIVED) == 1
 
 
 async def test_a_rejection_that_overtakes_the_acceptance_is_the_answer(house: House, told: asyncio.Queue[Any]) -> None:
