@@ -87,6 +87,14 @@ _MEANING: Final[Mapping[Code, str]] = {
         "A message of the ШЭП is not believed: `details` has the verdicts apart (signature, chain, period, revocation, "
         "БИН). As the answer to a send it is the cause of `ADAPTER-UNCERTAIN`."
     ),
+    Code.TOKEN_REFUSED: (
+        "ЕСИА gave no token, or ЕПГУ did not take a fresh one; nothing was done. A token that came with the command "
+        "cannot be renewed."
+    ),
+    Code.UPLOAD_LOST: (
+        "The chunks of an archive did not all arrive within five minutes. The application was not sent; "
+        "`details.order_id` is the number that was reserved for it."
+    ),
     Code.REJECTED_BY_PROVIDER: (
         "The provider rejected the request without naming a reason code of its own. With one, that code "
         "(`NO_DATA`, `ACCESS_DENIED`, `UNKNOWN_REQUEST_DESCRIPTION`, `FAILURE`) stands here instead."

@@ -74,6 +74,12 @@ class Code(Enum):
         "Подпись сообщения шлюза не подтверждена",
         Retry.OPERATOR,
     )
+    TOKEN_REFUSED = ("ADAPTER-TOKEN-REFUSED", "Маркер доступа не получен или не принят", Retry.OPERATOR)
+    UPLOAD_LOST = (
+        "ADAPTER-UPLOAD-LOST",
+        "Архив не загружен за отведённое время: номер заявления зарезервирован, заявление не отправлено",
+        Retry.LATER,
+    )
     REJECTED_BY_PROVIDER = ("ADAPTER-REJECTED", "Поставщик отклонил запрос", Retry.FIX)
     REQUEST_NOT_FOUND = ("ADAPTER-REQUEST-NOT-FOUND", "Запрос, на который отвечает команда, не найден", Retry.FIX)
     NO_ANSWER_WANTED = ("ADAPTER-NO-ANSWER-WANTED", "Ответ на этот запрос не предусмотрен", Retry.FIX)

@@ -97,14 +97,21 @@ class FileStore:
 
         Raises FileError when it is not there or cannot be read. Left early, it is to be closed (``aclose``).
         """
-        if not _PLACE.fullmatch(path):
-            raise FileError(Code.INTERNAL, "Путь не указывает на сохранённый файл", retryable=False)
-        file = await _do(disk.open_beneath, self._root, path)
+        file = await self.handle(path)
         try:
             while piece := await _do(file.read, _PIECE):
                 yield piece
         finally:
             file.close()
+
+    async def handle(self, path: str) -> FileIO:
+        """Return the stored file ``path`` open for reading anywhere in it, in threads; the caller closes it.
+
+        Raises FileError when it is not there or cannot be read.
+        """
+        if not _PLACE.fullmatch(path):
+            raise FileError(Code.INTERNAL, "Путь не указывает на сохранённый файл", retryable=False)
+        return await _do(disk.open_beneath, self._root, path)
 
     @asynccontextmanager
     async def locked(self, key: str) -> AsyncIterator[Held]:
