@@ -1,5 +1,7 @@
 """Every service of this package: a module that defines ``make`` is one. A new вид сведений is one file here.
 
+A module whose services belong together defines ``make_all`` instead, which returns each of them.
+
 ``make_providers`` in a module takes what gateways bring: the exchanges that no command began.
 """
 
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING
 from adapter import services
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from types import ModuleType
 
     from adapter.exchange import Service
@@ -29,13 +31,20 @@ def modules() -> tuple[ModuleType, ...]:
         for entry in pkgutil.iter_modules(services.__path__)
         if entry.name != "registry"
     )
-    return tuple(module for module in found if hasattr(module, "make"))
+    return tuple(module for module in found if hasattr(module, "make") or hasattr(module, "make_all"))
 
 
 def make_services(environment: Mapping[str, str] = os.environ) -> dict[str, Service]:
     """Return every service by action, as ``environment`` configures it. Raises ConfigurationError."""
-    made = (module.make(environment) for module in modules())
+    made = (service for module in modules() for service in _made(module, environment))
     return {service.action: service for service in made}
+
+
+def _made(module: ModuleType, environment: Mapping[str, str]) -> Iterable[Service]:
+    if not hasattr(module, "make_all"):
+        return (module.make(environment),)
+    several: Iterable[Service] = module.make_all(environment)
+    return several
 
 
 def known_actions() -> dict[str, str]:
