@@ -158,6 +158,7 @@ class Stack:
             "SMEV_SERVICE": f"{simulator_url}/smev/v1.2/ws",
             "SMEV_TRUST": str(self.keys / "ca.crt.pem"),
             "SMEV_POLL_MAX": "1",
+            "SMEV_SIM_HEADERS": "on",
             "USE_PERSONAL_SIGNATURE": "true",
             "SIGN_SERVICE": sign_url,
             "SIGN_TOKEN_OV": tokens["ov"],
