@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from adapter.errors import AdapterError
-    from adapter.incoming import Look, Say
+    from adapter.incoming import Local, Look, Say
 
 
 class State(StrEnum):
@@ -212,8 +212,8 @@ class Event:
     body: Mapping[str, Any]
 
 
-#: A service may also look for a request that a gateway brought, or answer one that is held open.
-Step: TypeAlias = "Call | Reply | Look | Say"
+#: A service may also look for a gateway's request, answer one held open, or change a register of ours.
+Step: TypeAlias = "Call | Reply | Look | Say | Local"
 
 
 @dataclass(frozen=True, slots=True)

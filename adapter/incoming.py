@@ -1,25 +1,32 @@
-"""The domain of exchanges that begin at a gateway: what came in, what its service says, who answers it. No I/O.
+"""The domain of exchanges that begin at a gateway, and of the adapter's own registers. No I/O.
 
 Another system asks us through a gateway, or tells us something: nobody here sent a command. Such a message becomes an
 exchange of its own, journaled before its source confirms it. A :class:`Provider` is a pure function from it to the
 events it becomes and, where the adapter answers by itself, to a call. Where an upstream system answers, it does so by a
 command whose service looks the request up (:class:`Look`), which any worker may run.
+
+A :class:`Register` is an application of our own beside the journal (the lockers of an МФЦ). Commands change it by the
+step :class:`Local`; what it is told from outside changes it too. Either way the change, what is told of it and the
+journal's rows are one transaction: after a crash all of it is there, or nothing.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from adapter.exchange import Intake, Service
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
     from datetime import datetime, timedelta
     from uuid import UUID
 
     from adapter.errors import AdapterError
     from adapter.exchange import Answer, Call, Command, Event, Reply, State, StoredFile
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,4 +170,74 @@ class ArrivalSource(Protocol):
 
     async def run(self, arrivals: Arrivals) -> None:
         """Fetch or listen, verify, hand over, confirm; until cancelled. Survives every gateway fault."""
+        ...
+
+
+class RegistersAwayError(Exception):
+    """The registers cannot be written now; whether a change was made is unknown, its repeat will tell."""
+
+
+class Session(Protocol):
+    """A connection to the database, with a transaction open; asyncpg's is one."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Any]:
+        """Open a transaction, or a savepoint in the one that is open."""
+        ...
+
+    async def fetch(self, query: str, /, *arguments: Any) -> Sequence[Any]:
+        """Run one statement and return its rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """Ask a register of ours for ``operation``, in the transaction of the outcome: both are there or neither.
+
+    ``content`` is what the service has read of the command. It is carried out once for each command: a crash between
+    undoes it with the outcome, and then it is carried out anew.
+    """
+
+    register: str
+    operation: str
+    content: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a register was told from outside: journaled as an exchange that has ended, with the events it became.
+
+    ``source`` and ``key`` are its identity: what was told before under it must not be told again.
+    """
+
+    source: str
+    key: str
+    action: str
+    raw: bytes = field(repr=False)
+    subject: str = ""
+    events: Sequence[Event] = ()
+
+
+class Changes(Protocol):
+    """How a register changes when no command asks for it; implemented by the pipeline."""
+
+    async def change(self, work: Callable[[Session], Awaitable[tuple[Result, Sequence[Told]]]]) -> Result:
+        """Run ``work`` in one transaction with what it tells, and return its result.
+
+        ``work`` may be run again when another transaction stood in its way. Raises RegistersAwayError, and what
+        ``work`` raises: then nothing has changed.
+        """
+        ...
+
+
+class Register(Protocol):
+    """An application of our own with tables of its own."""
+
+    name: str
+
+    async def carry_out(self, session: Session, step: Local) -> Reply:
+        """Do what a command asks for. Raises AdapterError: the command fails by it and nothing has changed."""
+        ...
+
+    async def run(self, changes: Changes) -> None:
+        """Listen, or do what falls due, until cancelled; owned by the worker's task group."""
         ...

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import os
 import socket
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +17,7 @@ from adapter.broker.consumer import QueueConsumer
 from adapter.broker.link import Link
 from adapter.broker.publisher import Publisher
 from adapter.broker.topology import Names, declare
+from adapter.journal.changes import Changes
 from adapter.journal.journal import DatabaseAddress, Journal
 from adapter.journal.migrate import migrate
 from adapter.journal.writer import DATABASE_ERRORS, JournalUnavailableError
@@ -31,6 +32,7 @@ from adapter.pipeline.held import HeldRequests
 from adapter.pipeline.intake import CommandIntake
 from adapter.pipeline.ports import Limits
 from adapter.pipeline.recovery import Recovery
+from adapter.pipeline.registers import Registers
 from adapter.pipeline.relay import Relay
 from adapter.pipeline.requests import Requests
 from adapter.pipeline.runner import Runner
@@ -141,6 +143,8 @@ class Worker:
         rehearses = settings.smev is not None and settings.smev.sim_headers
         caller = Caller(self._journal, registry, self._bulkheads, rehearses=rehearses)
         schemas, held = Schemas(registry.schemas), HeldRequests(self._journal)
+        changes = Changes(DatabaseAddress(settings.database.connect_arguments()).connect, self._journal.worker)
+        registers = Registers(self._journal.worker, changes, registry.registers, addressing, relay)
         births = Births(
             journal=self._journal,
             registry=registry,
@@ -163,6 +167,7 @@ class Worker:
             limits=limits,
             births=births,
             requests=Requests(self._journal, held),
+            registers=registers,
         )
         dispatcher = Dispatcher(
             runner,
@@ -191,6 +196,7 @@ class Worker:
         queues = [*(self._names.command(action) for action in actions), self._names.returned]
         self._consumers = [QueueConsumer(queue, intake, prefetch=settings.broker.prefetch) for queue in queues]
         async with (
+            aclosing(changes),
             _kept(self._journal.run()),
             serve_health(settings.health.host, settings.health.port, self.parts, self.away),
             asyncio.TaskGroup() as group,
@@ -204,6 +210,7 @@ class Worker:
                 group.create_task(recovery.run()),
                 group.create_task(held.run()),
                 *(group.create_task(source.run(WayIn(answers, requests, held))) for source in self._sources),
+                *(group.create_task(register.run(registers)) for register in registry.registers.values()),
             ]
             await self._stopping.wait()
             await self._wind_down(dispatcher, relay, incoming)

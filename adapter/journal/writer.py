@@ -36,7 +36,7 @@ DATABASE_ERRORS: Final[tuple[type[Exception], ...]] = (
     asyncpg.InternalClientError,
 )
 #: What may also be the fault of one row.
-_MAYBE_THE_ROW: Final[tuple[type[Exception], ...]] = (*DATABASE_ERRORS, UnicodeError, ValueError, OverflowError)
+MAYBE_THE_ROW: Final[tuple[type[Exception], ...]] = (*DATABASE_ERRORS, UnicodeError, ValueError, OverflowError)
 
 
 class JournalUnavailableError(Exception):
@@ -165,8 +165,8 @@ class Writer:
     ) -> None:
         try:
             results = await self._apply_surely(connection, [operation for operation, _ in batch])
-        except _MAYBE_THE_ROW as error:
-            state = _refusal(error)
+        except MAYBE_THE_ROW as error:
+            state = refusal(error)
             if state is None:
                 raise
             if len(batch) > 1:
@@ -199,7 +199,7 @@ class Writer:
         _fail(batch)
 
 
-def _refusal(error: Exception) -> str | None:
+def refusal(error: Exception) -> str | None:
     """Return the SQLSTATE when the data is at fault (classes 22 and 23, or an encode error), else ``None``."""
     if isinstance(error, asyncpg.PostgresError):
         state = str(getattr(error, "sqlstate", "") or "")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from adapter.exchange import Event
 from adapter.gateways.postamat.api import SAVED, Operation
@@ -30,25 +30,13 @@ from adapter.lockers.statements import sql
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from contextlib import AbstractAsyncContextManager
     from datetime import datetime, timedelta
 
     from adapter.gateways.postamat.api import LockerCall
+    from adapter.incoming import Session
 
 CASE_MOVED: Final = "postamat.case-moved"
 CASE_OVERDUE: Final = "postamat.case-overdue"
-
-
-class Session(Protocol):
-    """A connection to the database; asyncpg's is one."""
-
-    def transaction(self) -> AbstractAsyncContextManager[Any]:
-        """Open a transaction, or a savepoint in the one that is open."""
-        ...
-
-    async def fetch(self, query: str, /, *arguments: Any) -> Sequence[Any]:
-        """Run one statement and return its rows."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +54,6 @@ class Verdict:
     def body(self) -> Mapping[str, str]:
         """The JSON of the answer: of HTTP 200, or 400 with a refusal."""
         return self.refusal or SAVED
-
-
-class RegistersAwayError(Exception):
-    """The registers cannot be written now; whether a change was made is unknown, its repeat will tell."""
 
 
 class LockerStore:
@@ -154,6 +138,10 @@ class LockerStore:
         """
         rows = await self._fetch("tell_overdue", now, limit)
         return tuple(_overdue_event(stay(_case(row), _locker(row), now)) for row in rows)
+
+    async def overdue_turn(self) -> bool:
+        """Tell whether this transaction may look for overdue cases: one at a time does."""
+        return bool((await self._fetch("overdue_turn"))[0]["ours"])
 
     async def take(self, call: LockerCall, at: datetime, window: timedelta | None = None) -> Verdict:
         """Carry out what a locker tells of, or refuse it; a repeat changes nothing and has the answer of the first.

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from adapter.exchange import Gateway, Service
-    from adapter.incoming import Provider
+    from adapter.incoming import Provider, Register
     from adapter.journal.records import Exchange
 
 
@@ -53,13 +53,15 @@ class Registry:
     """The services this worker runs, by action, and the gateways they call, by name.
 
     ``places`` bounds the calls in flight to a gateway, by its name, where the bound is another than the usual one.
-    ``providers`` take what gateways bring, by action: these actions have no command queue.
+    ``providers`` take what gateways bring, by action: these actions have no command queue. ``registers`` are
+    applications of our own that commands change, by name.
     """
 
     services: Mapping[str, Service]
     gateways: Mapping[str, Gateway]
     places: Mapping[str, int] = field(default_factory=dict)
     providers: Mapping[str, Provider] = field(default_factory=dict)
+    registers: Mapping[str, Register] = field(default_factory=dict)
 
     @property
     def events(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import structlog
 from adapter.errors import AdapterError, Code, FieldFault, InvalidCommandError, KnownError
 from adapter.exchange import Answer, AnswerKind, Event, Reply, State
 from adapter.faultpoints import reach
-from adapter.incoming import Look, Say
+from adapter.incoming import Local, Look, Say
 from adapter.journal.operations import Finish, Finished, Note, Retry
 from adapter.journal.records import ProofRow
 from adapter.journal.writer import JournalUnavailableError, RowRefusedError
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from adapter.pipeline.calls import Caller
     from adapter.pipeline.envelope import Addressing, Envelope
     from adapter.pipeline.ports import Limits, Observer, Registry
+    from adapter.pipeline.registers import Registers
     from adapter.pipeline.relay import Relay
     from adapter.pipeline.requests import Requests
     from adapter.pipeline.schemas import Schemas
@@ -63,6 +64,7 @@ class Runner:
         limits: Limits,
         births: Births,
         requests: Requests,
+        registers: Registers,
     ) -> None:
         """Keep the rooms."""
         self._journal = journal
@@ -75,6 +77,7 @@ class Runner:
         self._limits = limits
         self._births = births
         self._requests = requests
+        self._registers = registers
 
     async def run(self, exchange: Exchange, answer: Answer | None = None) -> None:
         """Run until the exchange waits, retries or ends. Gives the row up when the journal is away.
@@ -134,6 +137,11 @@ class Runner:
             if not envelope.dry_run:
                 await self._requests.say(exchange, step)
             step = Reply({"result": {"dry_run": True}} if envelope.dry_run else step.outcome)
+        if isinstance(step, Local):
+            if not envelope.dry_run:
+                await self._registers.carry_out(self, exchange, step)
+                return
+            step = Reply({"result": {"dry_run": True}})
         if isinstance(step, Reply):
             await self.reply(exchange, step)
         elif exchange.state is State.ANSWERED and exchange.expired():
@@ -256,22 +264,29 @@ class Runner:
         self, exchange: Exchange, state: State, outcome: bytes, code: str | None, *facts: ProofRow
     ) -> None:
         """Write outcome and reply in one transaction, then tell the publisher and the repeats."""
-        owner = exchange.owner
+        finish = self.ending(exchange, state, outcome, code, *facts)
+        await self.ended(exchange, finish, await self._journal.write(finish))
+
+    def ending(self, exchange: Exchange, state: State, outcome: bytes, code: str | None, *facts: ProofRow) -> Finish:
+        """Return what writes the outcome and its reply."""
         row = self._addressing.reply(exchange, outcome)
         meta: dict[str, Any] = {"from": exchange.state, "state": state, "code": code}
-        proof = ProofRow(exchange.id, "outcome", meta=orjson.dumps(meta))
-        result: Finished = await self._journal.write(
-            Finish(exchange.id, owner, exchange.state, state, outcome, code, outbox=(row,), proof=(*facts, proof))
-        )
-        if not result.applied:
-            log.warning("outcome not applied: the exchange moved on", state=state)
+        proof = (*facts, ProofRow(exchange.id, "outcome", meta=orjson.dumps(meta)))
+        fence = (exchange.id, exchange.owner, exchange.state, state, outcome, code)
+        return Finish(*fence, outbox=(row,), proof=proof)
+
+    async def ended(self, exchange: Exchange, finish: Finish, result: Finished) -> None:
+        """Tell the publisher and the repeats of a written outcome."""
+        if not result.applied or finish.outcome is None:
+            log.warning("outcome not applied: the exchange moved on", state=finish.state)
             return
         reach("outbox")
-        self._relay.offer([row])
-        self._observer.command_finished(exchange, outcome=state, code=code, reply_bytes=len(outcome))
-        log.info("exchange ended", state=state, code=code)
+        self._relay.offer(list(finish.outbox))
+        size = len(finish.outcome)
+        self._observer.command_finished(exchange, outcome=finish.state, code=finish.code, reply_bytes=size)
+        log.info("exchange ended", state=finish.state, code=finish.code)
         for repeat in result.repeats:
-            await self._tell(repeat, outcome, code)
+            await self._tell(repeat, finish.outcome, finish.code)
 
     async def answer_repeat(self, repeat: Exchange) -> None:
         """Answer a repeat when its command has ended; else leave it to wait for the end."""

@@ -20,8 +20,8 @@ import structlog
 from aiohttp import web
 
 from adapter.gateways.postamat.api import CASENUM, NUMBERS, PATH, TOKEN, LockerCall, Operation, call_faults
+from adapter.incoming import RegistersAwayError
 from adapter.lockers.refusals import LockerRefusedError, Refusal
-from adapter.lockers.store import RegistersAwayError
 
 if TYPE_CHECKING:
     from multidict import MultiMapping

@@ -18,8 +18,9 @@ from structlog.testing import capture_logs
 from yarl import URL
 
 from adapter.gateways.postamat.api import Operation
+from adapter.incoming import RegistersAwayError
 from adapter.lockers.rules import Case, CaseState, Locker
-from adapter.lockers.store import LockerStore, RegistersAwayError, Verdict
+from adapter.lockers.store import LockerStore, Verdict
 from adapter.web.postamat import AWAY, LockerTokens, add_routes
 from tests.contract.sign_service_stand import serving
 from tests.integration.lockers_database import empty_pool, filled_pool  # noqa: F401  — fixtures

@@ -1,0 +1,121 @@
+"""Registers of our own: changed by commands and from outside, each change in one transaction with its exchange."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import orjson
+import structlog
+
+from adapter.errors import Code, KnownError
+from adapter.exchange import State
+from adapter.faultpoints import reach
+from adapter.ids import new_id
+from adapter.incoming import RegistersAwayError
+from adapter.journal.changes import Moved
+from adapter.journal.operations import Finish
+from adapter.journal.records import Exchange, ProofRow
+from adapter.journal.requests import Receive, request_key
+from adapter.journal.writer import JournalUnavailableError, RowRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from uuid import UUID
+
+    from adapter.exchange import Reply
+    from adapter.incoming import Local, Register, Session, Told
+    from adapter.journal.changes import Changes
+    from adapter.journal.operations import Operation
+    from adapter.journal.records import OutboxRow
+    from adapter.pipeline.envelope import Addressing
+    from adapter.pipeline.relay import Relay
+    from adapter.pipeline.runner import Runner
+
+log = structlog.get_logger(__name__)
+
+Result = TypeVar("Result")
+
+#: What was told from outside has properties of no message and an empty fact of what was read of it.
+_NOTHING: Final = b""
+
+
+class Registers:
+    """Carries out the step ``Local``; implements :class:`adapter.incoming.Changes` for the registers themselves."""
+
+    def __init__(
+        self, worker: UUID, changes: Changes, registers: Mapping[str, Register], addressing: Addressing, relay: Relay
+    ) -> None:
+        """``registers`` are asked by their names."""
+        self._worker = worker
+        self._changes = changes
+        self._registers = registers
+        self._addressing = addressing
+        self._relay = relay
+
+    async def carry_out(self, runner: Runner, exchange: Exchange, step: Local) -> None:
+        """Change a register and end the command, both or neither.
+
+        The outcome is fenced like every other one: a row that another worker has ended or taken undoes the change. So
+        each command is carried out once, however often a crash or a lost commit makes it run again. Raises AdapterError
+        and JournalUnavailableError.
+        """
+        register = self._registers.get(step.register)
+        if register is None:
+            raise KnownError(Code.UNKNOWN_ACTION)
+
+        async def work(session: Session) -> tuple[Finish, Sequence[Operation[Any]]]:
+            reply: Reply = await register.carry_out(session, step)
+            finish = runner.ending(exchange, State.REPLIED, orjson.dumps(reply.outcome), reply.code)
+            return finish, (finish,)
+
+        try:
+            finish, (result,) = await self._changes.run(work)
+        except Moved:
+            log.warning("change undone: the exchange moved on", action=exchange.action)
+            return
+        await runner.ended(exchange, finish, result)
+
+    async def change(self, work: Callable[[Session], Awaitable[tuple[Result, Sequence[Told]]]]) -> Result:
+        """Run ``work`` with what it tells; see :class:`adapter.incoming.Changes`."""
+
+        async def told(session: Session) -> tuple[tuple[Result, list[OutboxRow]], Sequence[Operation[Any]]]:
+            result, news = await work(session)
+            operations = [operation for one in news for operation in self._journaled(one)]
+            rows = [row for operation in operations for row in operation.outbox]
+            return (result, rows), operations
+
+        try:
+            (result, rows), _ = await self._changes.run(told)
+        except (JournalUnavailableError, RowRefusedError, Moved) as error:
+            raise RegistersAwayError(type(error).__name__) from None
+        if rows:
+            reach("outbox")
+            self._relay.offer(rows)
+        return result
+
+    def _journaled(self, told: Told) -> tuple[Receive, Finish]:
+        """Return the birth and the end of an exchange that needed nothing but its transaction."""
+        now = datetime.now(UTC)
+        exchange = Exchange(
+            id=new_id(),
+            action=told.action,
+            source=told.source,
+            state=State.RECEIVED,
+            received_at=now,
+            deadline=now,
+            body=told.raw,
+            body_sha256=hashlib.sha256(told.raw).digest(),
+            body_size=len(told.raw),
+            properties=_NOTHING,
+            message_id=told.key,
+            owner=self._worker,
+        )
+        meta = orjson.dumps({"from": exchange.state, "state": State.REPLIED, "code": None})
+        facts = {"source": told.source, "key": told.key, "action": told.action, "subject": told.subject}
+        key = request_key(told.source, told.key)
+        birth = Receive(exchange, key, told.subject, _NOTHING, orjson.dumps(facts))
+        rows = tuple(self._addressing.event(exchange, event) for event in told.events)
+        move = (exchange.id, exchange.owner, exchange.state, State.REPLIED, None, None, 0)
+        return birth, Finish(*move, outbox=rows, proof=(ProofRow(exchange.id, "outcome", meta=meta),))
