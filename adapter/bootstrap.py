@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import signal
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from adapter.errors import ConfigurationError
 from adapter.files import FilesIn, FilesPolicy, FileStore, FtpFiles
+from adapter.gateways.postamat.client import PostamatGateway, PostamatOptions
 from adapter.gateways.smev3.arrivals import Smev3Arrivals
 from adapter.gateways.smev3.client import Smev3Gateway
 from adapter.gateways.smev3.incoming import Incoming
@@ -25,6 +28,8 @@ from adapter.pipeline.ports import Registry
 from adapter.services.registry import make_providers, make_services
 from adapter.services.smev3_provider import REQUEST, Smev3Requests
 from adapter.signing.client import SigningClient
+from adapter.web.lockers import LockerPortal, PortalOptions
+from adapter.web.postamat import LockerTokens
 from adapter.worker import Worker
 
 if TYPE_CHECKING:
@@ -140,6 +145,33 @@ def _request_sources(make: Callable[..., Smev3RequestSource], providers: Sequenc
     return [Smev3Arrivals(make(selects=selects), routes, REQUEST) for selects in selectors]
 
 
+async def open_postamat(settings: Settings, registry: Registry, observer: Observer, stack: AsyncExitStack) -> Registry:
+    """Return ``registry`` with the lockers: their gateway in mode client, their register in mode portal."""
+    postamat = settings.postamat
+    if postamat is None:
+        return registry
+    if postamat.mode == "client":
+        if postamat.url is None or postamat.token is None:
+            raise ConfigurationError({"POSTAMAT_URL": "is required with POSTAMAT_MODE=client"})
+        session = await stack.enter_async_context(
+            make_session(timeout=postamat.timeout, ssl_context=postamat.ssl_context())
+        )
+        options = PostamatOptions(postamat.url, postamat.token, postamat.timeout)
+        gateway = PostamatGateway(options, session=session, observe=observer.gateway_call)
+        return replace(registry, gateways={**registry.gateways, gateway.name: gateway})
+    window = postamat.window
+    portal = LockerPortal(
+        PortalOptions(
+            listen=postamat.listen,
+            tokens=LockerTokens(postamat.token, postamat.locker_tokens or {}),
+            window=None if window is None else timedelta(seconds=window),
+            storage_days=postamat.storage_days,
+            tls=postamat.listener_context(),
+        )
+    )
+    return replace(registry, registers={**registry.registers, portal.name: portal})
+
+
 async def run_worker(settings: Settings, environment: Mapping[str, str], observer: Observer) -> None:
     """Run one worker until SIGTERM or SIGINT."""
     services = {
@@ -148,6 +180,7 @@ async def run_worker(settings: Settings, environment: Mapping[str, str], observe
     async with AsyncExitStack() as stack:
         providers = make_providers(services, environment)
         registry, sources = await open_gateways(settings, services, observer, stack, providers)
+        registry = await open_postamat(settings, registry, observer, stack)
         worker = Worker(settings, registry, sources, observer)
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):

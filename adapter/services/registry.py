@@ -47,9 +47,14 @@ def _made(module: ModuleType, environment: Mapping[str, str]) -> Iterable[Servic
     return several
 
 
-def known_actions() -> dict[str, str]:
-    """Return the gateway of every action, without reading any configuration."""
-    return {action: service.gateway for action, service in make_services({}).items()}
+def known_actions(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the gateway of every action; of ``environment`` only the modules' ``MODES`` are read.
+
+    These variables decide which actions a module has.
+    """
+    deciding = {name for module in modules() for name in getattr(module, "MODES", ())}
+    modes = {name: environment[name] for name in deciding if name in environment}
+    return {action: service.gateway for action, service in make_services(modes).items()}
 
 
 def make_providers(actions: Collection[str], environment: Mapping[str, str] = os.environ) -> dict[str, Provider]:

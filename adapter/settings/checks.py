@@ -197,6 +197,8 @@ CHECKS: tuple[Check, ...] = (
     (("POSTAMAT_MODE", "POSTAMAT_TOKEN", "POSTAMAT_LOCKER_TOKENS"), _lockers_served),
     (("POSTAMAT_URL", "POSTAMAT_CA"), _portal_authority),
     _authority("POSTAMAT_CA"),
+    _together("POSTAMAT_TLS_CERT", "POSTAMAT_TLS_KEY"),
+    _key_of("POSTAMAT_TLS_CERT", "POSTAMAT_TLS_KEY"),
     (("DATABASE_SSLMODE", "DATABASE_CA"), _database_authority),
     _authority("DATABASE_CA"),
     _together("ELASTIC_USER", "ELASTIC_PASS"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,6 @@ from adapter.files.policy import FilesPolicy
 from adapter.settings.pem import Pem, client_context
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Mapping
     from pathlib import Path
 
@@ -153,7 +153,10 @@ class Files:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Postamat:
-    """Постаматы. ``mode`` is portal or client; times in seconds; ``locker_tokens`` by the number of a locker."""
+    """Постаматы. ``mode`` is portal or client; times in seconds; ``locker_tokens`` by the number of a locker.
+
+    ``listen`` is host and port where lockers call, ``None`` nowhere; ``certificate`` and ``key`` make that https.
+    """
 
     mode: str
     url: str | None
@@ -164,6 +167,9 @@ class Postamat:
     check_timestamp: bool
     timestamp_window: float
     storage_days: int
+    listen: tuple[str, int] | None
+    certificate: Pem | None
+    key: Pem | None
 
     @property
     def window(self) -> float | None:
@@ -173,6 +179,15 @@ class Postamat:
     def ssl_context(self) -> ssl.SSLContext | None:
         """Return the context for https, ``None`` for plain http."""
         return client_context(self.ca, None, None) if (self.url or "").startswith("https:") else None
+
+    def listener_context(self) -> ssl.SSLContext | None:
+        """Return the context that lockers are served with, ``None`` for plain http."""
+        if self.certificate is None or self.key is None:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with self.certificate.as_file() as certificate, self.key.as_file() as key:
+            context.load_cert_chain(certificate, key)
+        return context
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -135,6 +135,16 @@ def nodes(text: str) -> tuple[tuple[str, int | None], ...]:
     return tuple(found)
 
 
+def listen(text: str) -> tuple[str, int] | None:
+    """Read where to listen, ``HOST:PORT`` (``[::]:8083``); ``off`` is ``None``."""
+    if text.lower() == "off":
+        return None
+    match = _NODE.fullmatch(text)
+    if match is None or not match[2]:
+        raise WrongValueError("must be HOST:PORT or off")
+    return host(match[1].strip("[]")), _port(match[2])
+
+
 database_host = matching(
     r"/[^\0]{1,100}|[A-Za-z0-9]([A-Za-z0-9._-]{0,252})|[0-9A-Fa-f:]{2,45}",
     "must be a host name, an address or the folder of a unix socket",
