@@ -198,6 +198,10 @@ class Journal:
         """Return the proof rows of these kinds, oldest first: at, kind, message_id, data, content, meta."""
         return await self._fetch("load_proof", exchange_id, list(kinds))
 
+    async def request_size(self, exchange_id: UUID) -> int:
+        """Return the bytes of the latest request of an exchange."""
+        return int((await self._fetch("request_size", exchange_id))[0]["bytes"])
+
     async def sweep(self, dedupe_days: int) -> None:
         """Steady work: partitions ahead, old identities, lapsed leases."""
         await self._fetch("ensure_partitions", _DAYS_AHEAD)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from adapter.pipeline.ports import Limits, Observer, Registry
 
+#: Calls at once whose bytes are megabytes: files inside the message are in memory from their preparation to the answer.
+_HEAVY: Final = 8
 #: Retries at once of a gateway whose signing service is away: those that are signed already can go on.
 _FEW: Final = 20
 
@@ -24,9 +26,13 @@ class Bulkhead:
     """
 
     def __init__(self, gateway: str, places: int, observer: Observer) -> None:
-        """``places`` calls are in flight at once; a place is held while the intent is journaled and the call lasts."""
+        """``places`` calls are in flight at once; a place is held while the intent is journaled and the call lasts.
+
+        ``heavy`` is taken before that by calls of many bytes, from before these are made.
+        """
         self.gateway = gateway
         self.places = asyncio.Semaphore(places)
+        self.heavy = asyncio.Semaphore(_HEAVY)
         self.calls = Breaker(gateway, observer)
         self.signing = Breaker(f"{gateway} signing", observer)
         self.calling = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, cast
@@ -38,6 +39,8 @@ log = structlog.get_logger(__name__)
 
 #: Shortest pause in seconds of an exchange that a breaker has put off.
 _SOON: Final = 0.5
+#: Bytes of a journaled request from which on few are in memory at once.
+_HEAVY: Final = 2**20
 #: Pause in seconds after a file could not be moved: the gateway has tried more than once, and moves all of it again.
 _FILES: Final = 5.0
 
@@ -78,13 +81,15 @@ class Caller:
             return
         if call.word is not None and not envelope.dry_run:
             await self._claim(exchange, call.word)
-        prepared = await self._prepare(runner, exchange, gateway, bulkhead, replace(call, rehearsed=envelope.dry_run))
-        if prepared is None:
-            return
-        if envelope.dry_run:
-            await runner.reply(exchange, dry_run(prepared))
-            return
-        await self._make(runner, exchange, envelope, gateway, prepared, earlier=0, call=call)
+        async with bulkhead.heavy if call.attachments else nullcontext():
+            wanted = replace(call, rehearsed=envelope.dry_run)
+            prepared = await self._prepare(runner, exchange, gateway, bulkhead, wanted)
+            if prepared is None:
+                return
+            if envelope.dry_run:
+                await runner.reply(exchange, dry_run(prepared))
+                return
+            await self._make(runner, exchange, envelope, gateway, prepared, earlier=0, call=call)
 
     async def _claim(self, exchange: Exchange, word: Word) -> None:
         """Make sure that nobody else has had the last word to a request. Raises KnownError."""
@@ -145,9 +150,24 @@ class Caller:
         if breaker.refuses:
             await _put_off(runner, exchange, breaker)
             return
+        heavy = await self._journal.request_size(exchange.id) > _HEAVY
+        async with self._bulkheads[gateway.name].heavy if heavy else nullcontext():
+            await self._again(runner, exchange, envelope, gateway, minted, ask=taken and rule is Repeat.ASK)
+
+    async def _again(  # noqa: PLR0913 — the parts of one attempt
+        self,
+        runner: Runner,
+        exchange: Exchange,
+        envelope: Envelope,
+        gateway: Gateway,
+        minted: datetime,
+        *,
+        ask: bool,
+    ) -> None:
+        """Make a call again with the bytes of its first attempt; ``ask`` the gateway first what became of that."""
         request = (await self._journal.proofs(exchange.id, "request"))[-1]
         prepared = Prepared(exchange.operation or "", exchange.gateway_id or "", bytes(request["data"] or b""), minted)
-        if rule is Repeat.ASK and taken and not await self._ask(runner, exchange, cast("Asking", gateway), prepared):
+        if ask and not await self._ask(runner, exchange, cast("Asking", gateway), prepared):
             return
         if exchange.lane is None:
             await self._make(runner, exchange, envelope, gateway, prepared, earlier=exchange.attempts)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from adapter.exchange import (
     Accepted,
     Answer,
     AnswerKind,
+    Attachment,
     Call,
     FileFact,
     Prepared,
@@ -87,6 +89,9 @@ class Journal:
         return True
 
     write_surely = write
+
+    async def request_size(self, _: Any) -> int:
+        return sum(len(row["data"]) for row in self.facts.get("request", []))
 
     async def proofs(self, _: Any, kind: str) -> list[dict[str, Any]]:
         return self.facts.get(kind, [])
@@ -340,3 +345,32 @@ async def test_a_call_that_has_certainly_not_left_is_made_without_asking(room: R
     room.gateway.result = Accepted(b"x")
     await room.repeat(called(State.RETRYING))
     assert (len(room.gateway.sent), asked) == (1, [])
+
+
+@pytest.mark.parametrize("repeated", [False, True])
+async def test_calls_of_many_bytes_are_in_memory_a_few_at_a_time(room: Room, *, repeated: bool) -> None:
+    present, most, gate = 0, 0, asyncio.Event()
+
+    async def held(*_: Any, **__: Any) -> Any:
+        nonlocal present, most
+        present += 1
+        most = max(most, present)
+        await gate.wait()
+        present -= 1
+        return Unanswered(GONE) if repeated else Prepared("Send", "id", b"", datetime.now(UTC))
+
+    room.bulkhead.places = asyncio.Semaphore(100)
+    room.journal.facts["request"] = [{"data": b"x" * 2_000_000}]
+    call = replace(CALL, attachments=(Attachment("a.txt", "text/plain", content=b"x"),))
+    if repeated:
+        room.gateway.send = held  # type: ignore[method-assign]
+        work = [room.repeat(called(State.RETRYING)) for _ in range(30)]
+    else:
+        room.gateway.prepare = held  # type: ignore[method-assign]
+        work = [room.caller.first(room.runner, exchange(), LIVE, call) for _ in range(30)]
+    running = asyncio.gather(*work)
+    while present < 8:  # noqa: ASYNC110  — the calls tell nobody
+        await asyncio.sleep(0)
+    gate.set()
+    await running
+    assert most == 8
