@@ -209,7 +209,7 @@ class Exchange:
             told |= bearer.told()
         answer: dict[str, Any] = {
             "status": self.response.status,
-            "headers": {name: self._shown(value) for name, value in self.response.headers.items()},
+            "headers": {str(name): self._shown(value) for name, value in self.response.headers.items()},
             "received_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
         return {"request": told, "answer": answer | _written(body) | more}
