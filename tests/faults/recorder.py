@@ -40,6 +40,8 @@ class Recorder:
     #: How long a call takes, in seconds, and how often one came while another of its lane was here.
     pause: float = 0.0
     overlaps: int = 0
+    #: How often it was asked what became of a request.
+    questions: int = 0
     url: str = ""
     _inside: list[str | None] = field(default_factory=list)
     _answers: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -52,7 +54,7 @@ class Recorder:
         recorder.gate.set()
         app = web.Application(client_max_size=2**26)
         app.add_routes([web.post("/send", recorder._send), web.get("/answers", recorder._fetch)])
-        app.add_routes([web.post("/ack/{key}", recorder._ack)])
+        app.add_routes([web.post("/ack/{key}", recorder._ack), web.get("/became/{id}", recorder._became)])
         async with TestServer(app) as server:
             recorder.url = str(server.make_url(""))
             yield recorder
@@ -102,6 +104,14 @@ class Recorder:
             content = orjson.dumps({"answered": submit.transport_id}).decode()
             self._answers[key] = {"key": key, "reference": submit.gateway_id, "content": content}
             self._fresh.set()
+
+    async def _became(self, request: web.Request) -> web.Response:
+        """Tell what became of a request: its answer, or that it never arrived."""
+        self.questions += 1
+        for submit in self.submits:
+            if submit.gateway_id == request.match_info["id"]:
+                return web.json_response({"answered": submit.transport_id})
+        return web.Response(status=404)
 
     async def _fetch(self, _: web.Request) -> web.Response:
         if not self._answers:

@@ -4,28 +4,46 @@ from __future__ import annotations
 
 import json
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from adapter.exchange import Repeat
 from adapter.faultpoints import VARIABLE
+from adapter.gateways.epgu.client import EpguGateway
+from adapter.gateways.postamat.client import PostamatGateway
+from adapter.gateways.shep.client import ShepGateway
 from adapter.gateways.smev3.client import Smev3Gateway
 from tests.faults.conftest import numbered
 
 if TYPE_CHECKING:
     from tests.faults.conftest import Yard
 
-#: Every row of the gateways' tables, and one operation that may never be repeated (no gateway here has one yet).
-ROWS = [*Smev3Gateway.repeat_rules.items(), ("push", Repeat.NEVER)]
-IDS = [operation for operation, _ in ROWS]
+TABLES = {
+    "smev3": Smev3Gateway.repeat_rules,
+    "epgu": EpguGateway.repeat_rules,
+    "postamat": PostamatGateway.repeat_rules,
+    "shep": ShepGateway.repeat_rules,
+}
+ROWS = [(name, operation, rule) for name, table in TABLES.items() for operation, rule in table.items()]
 
 
-def test_no_table_asks_for_a_rule_that_the_pipeline_does_not_keep() -> None:
-    assert {rule for _, rule in ROWS} <= {Repeat.SAME_ID, Repeat.SAFE, Repeat.NEVER}
+def rows() -> list[Any]:
+    """Every row of the gateways' tables; those whose rule an earlier one shows already are left to the long run."""
+    shown: set[Repeat] = set()
+    parameters = []
+    for name, operation, rule in ROWS:
+        marks = [pytest.mark.long] if rule in shown else []
+        parameters.append(pytest.param(operation, rule, id=f"{name} {operation}", marks=marks))
+        shown.add(rule)
+    return parameters
 
 
-@pytest.mark.parametrize(("operation", "rule"), ROWS, ids=IDS)
+def test_the_tables_show_every_rule_that_the_pipeline_keeps() -> None:
+    assert {rule for *_, rule in ROWS} == set(Repeat)
+
+
+@pytest.mark.parametrize(("operation", "rule"), rows())
 async def test_a_call_whose_worker_died_before_the_answer_follows_its_row_of_the_table(
     yard: Yard, operation: str, rule: Repeat
 ) -> None:
@@ -45,6 +63,11 @@ async def test_a_call_whose_worker_died_before_the_answer_follows_its_row_of_the
                 await auditor.answered(30)
                 assert auditor.books.outcomes() == {"ADAPTER-UNCERTAIN": 1}
                 assert recorder.submits == [first]
+                return
+            if rule is Repeat.ASK:
+                await auditor.answered(30)
+                assert auditor.books.outcomes() == {"result": 1}
+                assert (recorder.submits, recorder.questions) == ([first], 1)
                 return
             again = await recorder.next()
             recorder.answer(again)
@@ -78,6 +101,21 @@ async def test_a_never_call_is_uncertain_wherever_its_worker_died_and_late_evide
     assert [reply.late for reply in replies] == [False, True][: 1 + submits]
     assert auditor.books.verdict().surplus == ()
     assert len(recorder.submits) == submits
+
+
+async def test_a_call_that_is_asked_about_and_has_not_arrived_is_made_once(yard: Yard) -> None:
+    yard.environment["REPEAT_RULES"] = json.dumps({"push": "ask"})
+    recorder = yard.recorder
+    async with yard.auditor("call") as auditor:
+        async with yard.worker(**{VARIABLE: "intent"}) as victim:
+            await auditor.publish(numbered(1))
+            assert await victim.ended(30) == -signal.SIGKILL
+        await yard.bury(victim)
+        assert recorder.submits == []
+        async with yard.worker():
+            await auditor.answered(30)
+    assert auditor.books.outcomes() == {"result": 1}
+    assert (len(recorder.submits), recorder.questions) == (1, 1)
 
 
 async def test_a_never_call_whose_connection_breaks_is_uncertain_at_once(yard: Yard) -> None:

@@ -123,6 +123,17 @@ class RecorderGateway:
             return Refused(AdapterError("TEST-NO", "отказ"), raw)
         return Accepted(raw)
 
+    async def ask(self, prepared: Prepared) -> Sent:
+        try:
+            async with self._session.get(f"{self._url}/became/{prepared.gateway_id}") as told:
+                raw = await told.read()
+        except (aiohttp.ClientError, TimeoutError):
+            return Unanswered(AdapterError("TEST-NO-ANSWER", "нет ответа"))
+        if told.status == 404:
+            return TryLater(AdapterError("TEST-NOT-THERE", "такого запроса не было"), raw)
+        reference = prepared.gateway_id
+        return Accepted(raw, Answer(self.name, f"about-{reference}", reference, AnswerKind.ANSWER, raw, raw))
+
 
 class RecorderSource:
     """Fetches answers, hands them over, acks them."""
