@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help setup demo up down status test lint bench chaos freeze check-docker lock clean
+.PHONY: help setup demo demo-postamat up down status test lint bench chaos freeze check-docker lock clean
 
 # The first interpreter that is new enough; override with `make PYTHON=python3.12 …`.
 PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do \
@@ -24,6 +24,9 @@ setup: ## make .venv with everything pinned, and the GOST engine; quick when it 
 
 demo: setup ## run the seed's examples from queue to queue, on real services, and compare the replies
 	@$(BIN)/python -m deploy.local.stack demo
+
+demo-postamat: setup ## run постаматы in both modes, over queues and HTTP, and check each step
+	@$(BIN)/python -m deploy.local.stack demo-postamat
 
 up: setup ## start broker, database, signing service, simulator and adapter; write .local/upstream.env
 	@$(BIN)/python -m deploy.local.stack up

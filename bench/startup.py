@@ -20,7 +20,7 @@ def main() -> None:
     with Stand.open() as stand:
         database = stand.database()
         variables = stand.adapter_environment(database, "bench.") | {
-            "SERVICES": "*",
+            "SERVICES": "zhkh-*,smev3.*",
             "SMEV_SERVICE": "http://127.0.0.1:9/ws",
             "SMEV_TRUST": str(stand.certificates.ca),
             "SIGN_SERVICE": "http://127.0.0.1:9",

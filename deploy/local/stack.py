@@ -1,4 +1,4 @@
-"""The whole stack as private processes: ``python -m deploy.local.stack up|down|status|demo|clean``.
+"""The whole stack as private processes: ``python -m deploy.local.stack up|down|status|demo|demo-postamat|clean``.
 
 Broker, database, signing service, simulators and adapter are processes of their own on loopback; logs are in
 ``.local/log``, pid files in ``.local/run``, data in ``.local/state``. Where there is no apt but a docker engine, the
@@ -10,6 +10,7 @@ from __future__ import annotations
 import http
 import json
 import os
+import secrets
 import shutil
 import signal
 import sys
@@ -52,6 +53,9 @@ class Stack:
         self.simulator = Program("smev3-simulator", "СМЭВ3 simulator with ГИС ЖКХ", self.places)
         self.epgu = Program("epgu-simulator", "ЕПГУ simulator with ЕСИА", self.places)
         self.adapter = Program("adapter", "Adapter", self.places)
+        # Client mode of постаматы, for its demo alone: one more worker, and the portal that it calls.
+        self.portal = Program("postamat-simulator", "Simulated portal of the МФЦ", self.places)
+        self.caller = Program("adapter-postamat", "Adapter in client mode", self.places)
         self._rabbit: LocalRabbit | None = None
 
     @property
@@ -93,7 +97,7 @@ class Stack:
         """Stop everything this stack started, the adapter first; return the titles of what ran."""
         stopped = [title for title, running in self.parts() if running]
         self.upstream_env.unlink(missing_ok=True)
-        for program in (self.adapter, self.epgu, self.simulator, self.signing):
+        for program in (self.caller, self.portal, self.adapter, self.epgu, self.simulator, self.signing):
             program.stop()
         if (self.certificates / "ca.crt.pem").exists():
             self.rabbit.stop()
@@ -115,26 +119,60 @@ class Stack:
         epgu_url = self._serve(self.epgu, "simulators.epgu", ports["epgu"])
         files = {"FILES_ROOT": str(self.files), "SMEV_FTP_PORT": str(ports["ftp"])}
         environment = self._adapter_environment(sign_url, simulator_url, ports["health"]) | files
-        self.adapter.start(
-            [str(Path(sys.executable).with_name("adapter")), "run"],
-            lambda: _missing(ports["health"]),
-            "consumes every action",
-            environment,
-        )
+        environment |= {
+            "POSTAMAT_TOKEN": f"file:{self.locker_token}",
+            "POSTAMAT_LISTEN": f"127.0.0.1:{ports['lockers']}",
+        }
+        self._run_adapter(self.adapter, ports["health"], "consumes every action", environment)
         self._write_upstream(simulator_url, epgu_url)
+
+    @staticmethod
+    def _run_adapter(program: Program, health: int, result: str, environment: Mapping[str, str]) -> None:
+        command = [str(Path(sys.executable).with_name("adapter")), "run"]
+        program.start(command, lambda: _missing(health), result, environment)
+
+    @property
+    def locker_token(self) -> Path:
+        """The file with the token of the locker API, in both modes."""
+        return self.places.state / "postamat.token"
+
+    def start_postamat(self) -> dict[str, str]:
+        """Start the portal and a worker that calls it beside the stack; return where lockers and portal are."""
+        ports = self._ports()
+        token = self.locker_token.read_text(encoding="ascii")
+        url = f"http://127.0.0.1:{ports['portal']}"
+        command = [sys.executable, "-m", "simulators.postamat", "--port", str(ports["portal"])]
+        command += ["--token", str(self.locker_token)]
+        self.portal.start(command, lambda: "" if get(ports["portal"], "/_sim/health")[0] else "starting", url)
+        environment = self._common_environment(ports["caller"]) | {
+            "SERVICES": "postamat.*",
+            "POSTAMAT_MODE": "client",
+            "POSTAMAT_URL": url,
+            "POSTAMAT_TOKEN": f"file:{self.locker_token}",
+        }
+        self._run_adapter(self.caller, ports["caller"], "calls the portal", environment)
+        return {"lockers": f"http://127.0.0.1:{ports['lockers']}", "portal": url, "token": token}
+
+    def stop_postamat(self) -> None:
+        """Stop what :meth:`start_postamat` started."""
+        self.caller.stop()
+        self.portal.stop()
 
     def _make_keys(self) -> None:
         with step("Certificates and signing keys") as running:
             for client in ("adapter", "upstream"):
                 self.rabbit.certs.client(client)
             make_signing_keys(self.keys)
+            if not self.locker_token.exists():
+                self.locker_token.write_text(secrets.token_urlsafe(24), encoding="ascii")
+                self.locker_token.chmod(0o600)
             running.result = str(self.keys)
 
     def _ports(self) -> dict[str, int]:
         """Return the ports of our programs; those in use by the programs themselves stay."""
         file = self.places.state / "ports.json"
         names = {"sign": self.signing, "smev3": self.simulator, "ftp": self.simulator, "epgu": self.epgu}
-        names |= {"health": self.adapter}
+        names |= {"health": self.adapter, "lockers": self.adapter, "caller": self.caller, "portal": self.portal}
         kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         free = remembered_ports(file, [name for name, program in names.items() if not program.running])
         return kept | free
@@ -147,14 +185,8 @@ class Stack:
         return url
 
     def _adapter_environment(self, sign_url: str, simulator_url: str, health_port: int) -> dict[str, str]:
-        pair = self.rabbit.certs.client("adapter")
         tokens = json.loads((self.keys / "tokens.json").read_text(encoding="utf-8"))
-        return {
-            "CA_CERT": str(self.rabbit.certs.ca),
-            "CLIENT_CERT": str(pair.certificate),
-            "CLIENT_KEY": str(pair.key),
-            "MQ_HOST": self.rabbit.host,
-            "MQ_PORT": str(self.rabbit.port),
+        return self._common_environment(health_port) | {
             "SMEV_SERVICE": f"{simulator_url}/smev/v1.2/ws",
             "SMEV_TRUST": str(self.keys / "ca.crt.pem"),
             "SMEV_POLL_MAX": "1",
@@ -163,14 +195,26 @@ class Stack:
             "SIGN_SERVICE": sign_url,
             "SIGN_TOKEN_OV": tokens["ov"],
             "SIGN_TOKEN_SP": tokens["sp"],
+            "SERVICES": "*",
+            "MQ_PREFETCH": "20",
+            "MEMORY_LIMIT": "1GB",
+        }
+
+    def _common_environment(self, health_port: int) -> dict[str, str]:
+        """Return what every worker of the stack needs: broker, database, health."""
+        pair = self.rabbit.certs.client("adapter")
+        return {
+            "CA_CERT": str(self.rabbit.certs.ca),
+            "CLIENT_CERT": str(pair.certificate),
+            "CLIENT_KEY": str(pair.key),
+            "MQ_HOST": self.rabbit.host,
+            "MQ_PORT": str(self.rabbit.port),
             "DATABASE_HOST": self.postgres.host,
             "DATABASE_PORT": str(self.postgres.port),
             "DATABASE_NAME": DATABASE,
             "DATABASE_USER": self.postgres.user,
             "DATABASE_PASS": self.postgres.password,
             "HEALTH_PORT": str(health_port),
-            "SERVICES": "*",
-            "MQ_PREFETCH": "50",
         } | {name: os.environ[name] for name in PASSED_ON if name in os.environ}
 
     def _write_upstream(self, simulator_url: str, epgu_url: str) -> None:
@@ -268,9 +312,27 @@ def _demo() -> int:
             _down()
 
 
+def _demo_postamat() -> int:
+    from deploy.local import demo_postamat  # noqa: PLC0415  — needs the adapter's packages, which up and down do not
+
+    if compose.owned() or _use_docker():
+        raise StepError("The demo of постаматы runs on private processes, which need Debian's apt.")
+    stack = Stack()
+    was_up = stack.complete
+    _up()
+    try:
+        where = demo_postamat.Where(**stack.start_postamat(), database=stack.postgres, name=DATABASE)
+        return demo_postamat.main(read_upstream(stack.upstream_env), where, debian.LOCAL / "demo")
+    finally:
+        stack.stop_postamat()
+        if not was_up:
+            _down()
+
+
 def main() -> int:
     """Run one command; every failure is a sentence."""
     commands = {"up": _up, "down": _down, "status": _status, "demo": _demo, "clean": _clean}
+    commands["demo-postamat"] = _demo_postamat
     if len(sys.argv) != 2 or sys.argv[1] not in commands:
         say(f"usage: python -m deploy.local.stack {'|'.join(commands)}")
         return 2

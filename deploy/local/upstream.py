@@ -51,6 +51,8 @@ class Upstream:
         self._variables = variables
         self._waiting: dict[str, asyncio.Future[AbstractIncomingMessage]] = {}
         self._talks: dict[str, Conversation] = {}
+        #: Every event heard so far: its name and its body.
+        self.events: list[tuple[str, dict[str, Any]]] = []
 
     async def __aenter__(self) -> Self:
         """Connect, and listen for replies and for events."""
@@ -112,6 +114,7 @@ class Upstream:
             waiting.set_result(message)
 
     async def _take_event(self, message: AbstractIncomingMessage) -> None:
+        self.events.append((message.routing_key or "", json.loads(message.body)))
         talk = self._talks.get(message.correlation_id or "")
         if talk is not None:
             self._happened(talk, f"event {message.routing_key}")

@@ -121,7 +121,7 @@ async def assert_each_was_added_once(portal: Yard, system: Upstream, names: Sequ
     assert await portal.ask("select count(*) from lockers") == len(names)
 
 
-@pytest.mark.parametrize("point", [later("journal"), later("ack"), "outbox", later("publish"), later("mark")])
+@pytest.mark.parametrize("point", [later("journal"), "outbox", later("publish"), later("mark")])
 async def test_a_worker_killed_at_this_point_changes_the_registers_once(portal: Yard, point: str) -> None:
     async with upstream(portal, [ADD]) as system:
         names = [await system.publish(ADD, locker(number)) for number in range(1, 5)]
