@@ -48,13 +48,19 @@ class WrongError(Exception):
     """A step did not come out as it should; the text says how."""
 
 
-def main(variables: Mapping[str, str], where: Where, folder: Path) -> int:
-    """Run the demo; return 0 when every step holds. QR code and sheet are left in ``folder``."""
+def main(variables: Mapping[str, str], where: Where, folder: Path) -> tuple[int, int]:
+    """Run the demo; return how many steps hold and how many there are. QR code and sheet are left in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     return asyncio.run(_run(variables, where, folder))
 
 
-async def _run(variables: Mapping[str, str], where: Where, folder: Path) -> int:
+def close(good: int, total: int) -> int:
+    """Say how it ended, as the last line of all; return 0 when every step holds."""
+    say(paint(f"demo-postamat: {good} of {total} steps", "green" if good == total else "red"))
+    return 0 if good == total else 1
+
+
+async def _run(variables: Mapping[str, str], where: Where, folder: Path) -> tuple[int, int]:
     async with Upstream(variables) as upstream, make_session(timeout=HTTP_SECONDS) as session:
         demo = Demo(upstream, session, where, folder)
         good = total = 0
@@ -63,9 +69,8 @@ async def _run(variables: Mapping[str, str], where: Where, folder: Path) -> int:
             for title, work in steps:
                 total += 1
                 good += await _holds(title, work)
-    say(f"\n  QR code and sheet: {folder}/postamat.png, postamat.svg, postamat.pdf")
-    say(paint(f"demo-postamat: {good} of {total} steps", "green" if good == total else "red"))
-    return 0 if good == total else 1
+    say(f"\n  QR code and sheet: {folder}/postamat.png, postamat.svg, postamat.pdf\n")
+    return good, total
 
 
 async def _holds(title: str, work: Callable[[], Awaitable[str]]) -> bool:
@@ -122,7 +127,7 @@ class Demo:
             ("Another one taken back", lambda: self._tell("back", self._second)),
             ("Case that the portal has not", self._no_case),
             ("Bad number: nothing is called", self._bad_number),
-            ("Answer lost: called once, uncertain", self._lost),
+            ("Answer lost: uncertain, made once", self._lost),
         ]
 
     async def _fill_directory(self) -> str:

@@ -196,8 +196,6 @@ class Stack:
             "SIGN_TOKEN_OV": tokens["ov"],
             "SIGN_TOKEN_SP": tokens["sp"],
             "SERVICES": "*",
-            "MQ_PREFETCH": "20",
-            "MEMORY_LIMIT": "1GB",
         }
 
     def _common_environment(self, health_port: int) -> dict[str, str]:
@@ -215,6 +213,8 @@ class Stack:
             "DATABASE_USER": self.postgres.user,
             "DATABASE_PASS": self.postgres.password,
             "HEALTH_PORT": str(health_port),
+            "MQ_PREFETCH": "20",
+            "MEMORY_LIMIT": "1GB",
         } | {name: os.environ[name] for name in PASSED_ON if name in os.environ}
 
     def _write_upstream(self, simulator_url: str, epgu_url: str) -> None:
@@ -322,11 +322,14 @@ def _demo_postamat() -> int:
     _up()
     try:
         where = demo_postamat.Where(**stack.start_postamat(), database=stack.postgres, name=DATABASE)
-        return demo_postamat.main(read_upstream(stack.upstream_env), where, debian.LOCAL / "demo")
+        good, total = demo_postamat.main(read_upstream(stack.upstream_env), where, debian.LOCAL / "demo")
     finally:
         stack.stop_postamat()
-        if not was_up:
+        if was_up:
+            say("The stack was up before and stays up.")
+        else:
             _down()
+    return demo_postamat.close(good, total)
 
 
 def main() -> int:
