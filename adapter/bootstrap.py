@@ -181,6 +181,10 @@ async def run_worker(settings: Settings, environment: Mapping[str, str], observe
         providers = make_providers(services, environment)
         registry, sources = await open_gateways(settings, services, observer, stack, providers)
         registry = await open_postamat(settings, registry, observer, stack)
+        if settings.shep is not None:
+            from adapter.shep_opening import open_shep  # noqa: PLC0415  — zeep is loaded only where ШЭП is on
+
+            registry = await open_shep(settings, registry, observer, stack)
         worker = Worker(settings, registry, sources, observer)
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):

@@ -15,6 +15,7 @@ from adapter.settings.groups import (
     Postamat,
     Services,
     Settings,
+    Shep,
     Signing,
     Smev,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "Postamat",
     "Services",
     "Settings",
+    "Shep",
     "Signing",
     "Smev",
     "Variable",

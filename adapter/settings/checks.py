@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from adapter.settings.pem import Pem
+    from adapter.settings.shep_registry import ShepRegistry
 
 Faults = Iterator[tuple[str, str]]
 Check = tuple[tuple[str, ...], Callable[..., Faults]]
@@ -105,7 +106,7 @@ def _smev_version(endpoint: str, version: str | None) -> Faults:
         yield "SMEV_SERVICE", f"names a version that is not one of {', '.join(SCHEMA_VERSIONS)}"
 
 
-def _signing_login(token: str | None, certificate: Pem | None) -> Faults:
+def _signing_login(token: str | None, certificate: Pem | None, _: bool) -> Faults:
     if token is None and certificate is None:
         yield "SIGN_TOKEN_OV", "is required unless SIGN_CLIENT_CERT logs us in"
 
@@ -172,6 +173,33 @@ def _portal_authority(url: str | None, authority: Pem | None) -> Faults:
         yield "POSTAMAT_URL", "must be https:// for POSTAMAT_CA to be used"
 
 
+def _shep_outer(registry: ShepRegistry, sync_url: str | None, async_url: str | None) -> Faults:
+    for name, url, way in (("VSHEP_SYNC_URL", sync_url, "is_sync"), ("VSHEP_ASYNC_URL", async_url, "is_async")):
+        outside = any(service.gateway == "vshep" and getattr(service, way) for service in registry.services)
+        if outside and url is None:
+            yield name, "is required: SHEP_SERVICES_FILE has services of the ВШЭП"
+
+
+def _shep_login(token: str | None, certificate: Pem | None) -> Faults:
+    if token is None and certificate is None:
+        yield "SHEP_SIGN_TOKEN", "is required unless SIGN_CLIENT_CERT logs us in"
+
+
+def _shep_official(registry: ShepRegistry, token: str | None, certificate: Pem | None) -> Faults:
+    if token is None and certificate is None and any(row.sign_data == "official" for row in registry.services):
+        yield "SHEP_SIGN_TOKEN_OFFICIAL", "is required: SHEP_SERVICES_FILE has data signed by the official"
+
+
+def _shep_owner(registry: ShepRegistry, own: str | None) -> Faults:
+    if own is not None and own not in {organisation.bin for organisation in registry.organisations}:
+        yield "SHEP_BIN", "is of no organisation of SHEP_SERVICES_FILE"
+
+
+def _shep_met(listen: tuple[str, int] | None, url: str | None) -> Faults:
+    if listen is not None and url is None:
+        yield "SHEP_PUBLIC_URL", "is required with SHEP_LISTEN"
+
+
 CHECKS: tuple[Check, ...] = (
     (("MQ_TLS", "CA_CERT"), _broker_authority),
     (("MQ_TLS", "MQ_USER"), _login_needs_tls),
@@ -184,7 +212,7 @@ CHECKS: tuple[Check, ...] = (
     (("MQ_PREFETCH", "MQ_MAX_BODY", "MEMORY_LIMIT", "SERVICES"), _memory),
     (("SMEV_POLL_MIN", "SMEV_POLL_MAX"), _poll),
     (("SMEV_SERVICE", "SMEV_VERSION"), _smev_version),
-    (("SIGN_TOKEN_OV", "SIGN_CLIENT_CERT"), _signing_login),
+    (("SIGN_TOKEN_OV", "SIGN_CLIENT_CERT", "SMEV_TEST_MESSAGE"), _signing_login),
     (("USE_PERSONAL_SIGNATURE", "SIGN_KEY_OV", "SIGN_KEY_SP"), _personal),
     (("USE_PERSONAL_SIGNATURE", "SIGN_TOKEN_OV", "SIGN_TOKEN_SP", "SIGN_CLIENT_CERT"), _personal_token),
     _together("SIGN_CLIENT_CERT", "SIGN_CLIENT_KEY"),
@@ -193,6 +221,11 @@ CHECKS: tuple[Check, ...] = (
     _key_of("SIGN_CLIENT_CERT", "SIGN_CLIENT_KEY"),
     (("FILES_ROOT",), _files_root),
     (("FILES_IN_PATHS",), _files_in),
+    (("SHEP_SERVICES_FILE", "VSHEP_SYNC_URL", "VSHEP_ASYNC_URL"), _shep_outer),
+    (("SHEP_SIGN_TOKEN", "SIGN_CLIENT_CERT"), _shep_login),
+    (("SHEP_SERVICES_FILE", "SHEP_SIGN_TOKEN_OFFICIAL", "SIGN_CLIENT_CERT"), _shep_official),
+    (("SHEP_SERVICES_FILE", "SHEP_BIN"), _shep_owner),
+    (("SHEP_LISTEN", "SHEP_PUBLIC_URL"), _shep_met),
     (("POSTAMAT_MODE", "POSTAMAT_URL", "POSTAMAT_TOKEN"), _portal_called),
     (("POSTAMAT_MODE", "POSTAMAT_TOKEN", "POSTAMAT_LOCKER_TOKENS"), _lockers_served),
     (("POSTAMAT_URL", "POSTAMAT_CA"), _portal_authority),

@@ -11,9 +11,11 @@ from adapter.settings.pem import Pem, client_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import tzinfo
     from pathlib import Path
 
     from adapter.files.policy import AllowedHost
+    from adapter.settings.shep_registry import ShepRegistry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +193,41 @@ class Postamat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shep:
+    """ШЭП and ВШЭП (``outer``). Times in seconds; ``gateway_certs`` and ``trust`` are DER certificates.
+
+    ``listen`` is host and port where the gateway calls us, ``None`` nowhere; ``public_url`` how it reaches that.
+    """
+
+    registry: ShepRegistry
+    sync_url: str
+    async_url: str
+    outer_sync_url: str | None
+    outer_async_url: str | None
+    sender_id: str
+    password: str = field(repr=False)
+    bin: str | None
+    gateway_bin: str | None
+    gateway_certs: tuple[bytes, ...] | None = field(repr=False)
+    trust: tuple[bytes, ...] | None = field(repr=False)
+    system_key: str
+    system_token: str | None = field(repr=False)
+    official_key: str
+    official_token: str | None = field(repr=False)
+    sync_timeout: float
+    async_timeout: float
+    listen: tuple[str, int] | None
+    public_url: str | None
+    zone: tzinfo
+
+    @property
+    def tokens(self) -> Mapping[str, str]:
+        """Bearer token by key name."""
+        pairs = ((self.system_key, self.system_token), (self.official_key, self.official_token))
+        return {key: token for key, token in pairs if token is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Elastic:
     """Elasticsearch, where metrics go."""
 
@@ -261,6 +298,7 @@ class Settings:
     database: Database
     smev: Smev | None
     signing: Signing | None
+    shep: Shep | None
     postamat: Postamat | None
     files: Files | None
     elastic: Elastic | None

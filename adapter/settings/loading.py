@@ -18,8 +18,14 @@ from adapter.settings.variables import VARIABLES
 if TYPE_CHECKING:
     from adapter.settings.variables import Variable
 
+_SHEP = frozenset({"shep", "signing"})
 #: Groups of variables that serving an action of a gateway needs; the others are always read.
-_GATEWAY_NEEDS = {"smev3": frozenset({"smev", "signing"}), "postamat": frozenset({"postamat"})}
+_GATEWAY_NEEDS = {
+    "smev3": frozenset({"smev", "signing"}),
+    "shep": _SHEP,
+    "vshep": _SHEP,
+    "postamat": frozenset({"postamat"}),
+}
 #: The schema spoken where neither SMEV_VERSION nor the endpoint says another.
 _SCHEMA_VERSION = "1.2"
 _ALWAYS = frozenset({"broker", "services", "database", "health", "pipeline", "logging", "options"})
@@ -113,6 +119,7 @@ def _settings(
         database=groups.Database(**fields("database")),
         smev=groups.Smev(**fields("smev")) if "smev" in needed else None,
         signing=groups.Signing(**fields("signing")) if "signing" in needed else None,
+        shep=groups.Shep(**fields("shep")) if "shep" in needed else None,
         postamat=groups.Postamat(**fields("postamat")) if "postamat" in needed else None,
         files=groups.Files(**fields("files")) if "files" in needed else None,
         elastic=groups.Elastic(**fields("elastic")) if "elastic" in needed else None,

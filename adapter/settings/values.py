@@ -6,6 +6,7 @@ Sentences never repeat the given text: an operator may have pasted a password in
 from __future__ import annotations
 
 import re
+from datetime import timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from adapter.xml.fragment import is_of_elements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import tzinfo
 
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
@@ -145,6 +147,18 @@ def listen(text: str) -> tuple[str, int] | None:
     return host(match[1].strip("[]")), _port(match[2])
 
 
+bin_number = matching(r"[0-9]{12}", "must be 12 digits")
+
+
+def offset(text: str) -> tzinfo:
+    """Read an offset from UTC, ``+05:00``."""
+    match = re.fullmatch(r"([+-])(0[0-9]|1[0-4]):([0-5][0-9])", text)
+    if match is None:
+        raise WrongValueError("must be an offset from UTC such as +05:00")
+    distance = timedelta(hours=int(match[2]), minutes=int(match[3]))
+    return timezone(distance if match[1] == "+" else -distance)
+
+
 database_host = matching(
     r"/[^\0]{1,100}|[A-Za-z0-9]([A-Za-z0-9._-]{0,252})|[0-9A-Fa-f:]{2,45}",
     "must be a host name, an address or the folder of a unix socket",
@@ -244,6 +258,32 @@ def locker_tokens(text: str) -> Mapping[str, str]:
         found[number] = token
     if not found:
         raise WrongValueError("must name at least one locker")
+    return found
+
+
+def api_keys(text: str) -> Mapping[str, tuple[str, str]]:
+    """Read API-Keys by name, ``head=GUID,branch=GUID/KEY``, or a file of them; the second part names a signing key."""
+    found: dict[str, tuple[str, str]] = {}
+    for item in re.split(r"[,\r\n]", _given(text)):
+        match = re.fullmatch(r"([A-Za-z0-9_.-]{1,64})\s*=\s*([0-9A-Fa-f-]{36})(?:/([^\s/,]{1,100}))?", item.strip())
+        if not item.strip():
+            continue
+        if match is None or match[1] in found:
+            raise WrongValueError("must be NAME=GUID or NAME=GUID/KEY, comma-separated or one a line, each name once")
+        found[match[1]] = (match[2], match[3] or "")
+    if not found:
+        raise WrongValueError("must name at least one API-Key")
+    return found
+
+
+def numbers(text: str) -> Mapping[str, int]:
+    """Read numbers by codes of digits, ``CODE=NUMBER,CODE=NUMBER``."""
+    found = {}
+    for item in names(text):
+        match = re.fullmatch(r"([0-9]{1,20})\s*=\s*([0-9]{1,6})", item)
+        if match is None or match[1] in found:
+            raise WrongValueError("must be CODE=NUMBER, comma-separated, each code once")
+        found[match[1]] = int(match[2])
     return found
 
 

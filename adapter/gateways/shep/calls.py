@@ -1,6 +1,7 @@
 """A call's content: the fields of the operation's request as JSON, in snake_case of the XSD's names, nested as there.
 
-``data`` is {"form": child|text|typed, "content": text, "type"?: {namespace, name}}. What the gateway client fills in
+``data`` is {"form": child|text|typed, "content": text, "type"?: {namespace, name}}; ``sign_data`` beside the request's
+fields says who signs them. What the gateway client fills in
 itself (sender, dates, the id of a synchronous request) is not in it and is refused in it.
 """
 
@@ -60,6 +61,15 @@ def request_values(  # noqa: PLR0913  — what a request is made of
     return values
 
 
+def taken_apart(content: bytes) -> tuple[str, bytes]:
+    """Return who signs the business data of a call (system, official, '' for nobody), and the call without that."""
+    values = _loaded(content)
+    wanted = values.pop("sign_data", "")
+    if wanted not in {"", "system", "official"}:
+        raise _wrong("sign_data is system or official")
+    return wanted, orjson.dumps(values)
+
+
 def service_of(values: Mapping[str, Any]) -> str | None:
     """Return the serviceId of a request's fields, ``None`` where the operation has none."""
     for name in ("request_info", "message_info", "notification"):
@@ -87,14 +97,18 @@ def _check_chain(info: Mapping[str, Any]) -> None:
 
 
 def _parsed(content: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = _with_data(_loaded(content))
+    return found
+
+
+def _loaded(content: bytes) -> dict[str, Any]:
     try:
         values = orjson.loads(content)
     except orjson.JSONDecodeError:
         raise _wrong("the call's content is no JSON") from None
     if not isinstance(values, dict):
         raise _wrong("the call's content is no object")
-    found: dict[str, Any] = _with_data(values)
-    return found
+    return values
 
 
 def _with_data(value: Any) -> Any:

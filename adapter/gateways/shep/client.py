@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 from xml.sax.saxutils import unescape
 
@@ -11,13 +12,15 @@ import structlog
 
 from adapter.errors import Code, KnownError, SignerError
 from adapter.exchange import Accepted, Answer, AnswerKind, Prepared, Refused, Repeat, Sent, TryLater, Unanswered
-from adapter.gateways.shep.calls import request_values, service_of, to_json
+from adapter.gateways.shep.calls import request_values, service_of, taken_apart, to_json
+from adapter.gateways.shep.data import BusinessData
 from adapter.gateways.shep.faults import error_of
 from adapter.gateways.shep.messages import Message, MessageError, payload
 from adapter.gateways.shep.operations import OPERATIONS
 from adapter.gateways.shep.options import Clock, Observe, Profile, ShepOptions, observe_nothing, utc_now
 from adapter.gateways.shep.security import TransportSecurity, refusal
 from adapter.gateways.shep.transport import CallError, ShepTransport, protocol
+from adapter.xml.parser import XmlError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +59,7 @@ class ShepGateway:
         self.name = options.name
         self._options = options
         self._clock = clock
+        self._signer = signer
         self._security = TransportSecurity(
             signer,
             key=options.system_key,
@@ -75,20 +79,36 @@ class ShepGateway:
         if operation is None:
             raise KnownError(Code.INTERNAL, details={"operation": call.operation})
         message_id, now = str(uuid4()), self._clock()
+        wanted, given = taken_apart(call.content)
         values = request_values(
             call.operation,
-            call.content,
+            given,
             message_id=message_id,
             now=now.astimezone(self._options.zone),
             sender_id=self._options.sender_id,
             password=_HIDDEN if call.rehearsed else self._options.password,
         )
+        await self._sign_data(wanted, values)
         try:
             content = payload(operation, "request", values)
         except MessageError as error:
             raise KnownError(Code.INVALID_COMMAND, details={"rule": error.rule}) from None
         outgoing = await self._security.outgoing(content, self._options.profile_of(service_of(values)).level)
         return Prepared(call.operation, message_id, outgoing.envelope, now, outgoing.signed_by)
+
+    async def _sign_data(self, wanted: str, values: dict[str, Any]) -> None:
+        """Put an enveloped signature of the system or the official into business data that want one."""
+        if not wanted:
+            return
+        key = self._options.official_key if wanted == "official" else self._options.system_key
+        for holder in ("request_data", "message_data"):
+            data = values.get(holder, {}).get("data")
+            if isinstance(data, BusinessData):
+                try:
+                    signed = await self._signer.sign_document(data.content, key=key)
+                except XmlError:
+                    raise KnownError(Code.INVALID_COMMAND, details={"rule": "data to be signed are no XML"}) from None
+                values[holder]["data"] = replace(data, content=signed.document)
 
     async def send(self, prepared: Prepared, *, earlier_attempts: int) -> Sent:
         """Send ``prepared.body`` once. Only cancellation is raised."""

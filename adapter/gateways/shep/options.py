@@ -60,8 +60,9 @@ class ShepOptions:
     ``sync_url`` and ``async_url`` are the gateway's endpoints. ``sender_id`` and ``password`` are the login that the
     gateway's administrator gave out; they never come from a command. ``gateway_bin`` is the БИН in the gateway's
     certificate (empty: not checked), ``gateway_certs`` DER certificates that its answers may only name. ``system_key``
-    is a key of the signing service. Timeouts are seconds of one HTTP exchange; rule 15 of order № 104 gives a
-    synchronous call one minute. ``profiles`` are by serviceId, ``profile`` is everybody else's.
+    and ``official_key`` are keys of the signing service, the latter for business data alone. Timeouts are seconds of
+    one HTTP exchange; rule 15 of order № 104 gives a synchronous call one minute. ``profiles`` are by serviceId,
+    ``profile`` is everybody else's.
 
     Raises ConfigurationError for what no message could be built from.
     """
@@ -74,6 +75,7 @@ class ShepOptions:
     gateway_bin: str = ""
     gateway_certs: tuple[bytes, ...] = field(default=(), repr=False)
     system_key: str = "shep"
+    official_key: str = "shep-official"
     sync_timeout: float = 65
     async_timeout: float = 40
     zone: tzinfo = KAZAKHSTAN

@@ -282,7 +282,10 @@ CANARY = "canary-3f1b7c"
 def test_a_refusal_never_repeats_what_was_given(environment: dict[str, str], variable: package.Variable) -> None:
     bad = environment | {"ELASTIC_HOST": "es", variable.name: f"{CANARY} \x00 {CANARY}", "MQ_PORT": "x"}
     with pytest.raises(ConfigurationError) as caught:
-        load(bad | {"SERVICES": "zhkh-debt-requests,postamat.issue"}, ACTIONS | {"postamat.issue": "postamat"})
+        load(
+            bad | {"SERVICES": "zhkh-debt-requests,postamat.issue,shep.sync.send"},
+            ACTIONS | {"postamat.issue": "postamat", "shep.sync.send": "shep"},
+        )
     assert CANARY not in str(caught.value)
     assert CANARY not in repr(caught.value)
     assert variable.name in caught.value.faults

@@ -1,0 +1,406 @@
+"""Commands to the ШЭП: synchronous calls, asynchronous messages, and questions about them.
+
+Source: order № 104 (Приложение 4) and the operator's XSD, whose names stand in commands in snake_case. Who sends and by
+which password is the deployment's, never a command's.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from pydantic import Field
+
+from adapter.errors import FieldFault
+from adapter.exchange import Example
+from adapter.services.command import read_command
+from adapter.services.shep_common import (
+    PROPERTIES,
+    VARIABLE,
+    Data,
+    Holder,
+    Id,
+    Property,
+    SignData,
+    Strict,
+    answered,
+    called,
+    check_route,
+    data_of,
+    described,
+    plain,
+    registered,
+    registry_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from adapter.exchange import Answer, Call, Command, Reply, Service
+    from adapter.settings.shep_registry import Service as Registered
+    from adapter.settings.shep_registry import ShepRegistry
+
+#: The registry brings an action of its own per service.
+MODES: Final = (VARIABLE,)
+_SIGN: Final = "Подпись бизнес-данных: none, system — системой, official — должностным лицом; по умолчанию из реестра"
+_DATA: Final = {"form": "child", "content": '<r:request xmlns:r="urn:example"><r:iin>000000000000</r:iin></r:request>'}
+
+
+class RequestInfo(Strict):
+    """What a synchronous request says of itself."""
+
+    service_id: Id = Field(description="Ключ сервиса")
+    correlation_id: Id | None = Field(None, description="Идентификатор цепочки")
+    route_id: Id | None = Field(None, description="Маршрут")
+    properties: list[Property] = PROPERTIES
+
+
+class SyncCommand(Strict):
+    """The body of shep.sync.send."""
+
+    request_info: RequestInfo = Field(description="Сведения о запросе")
+    request_data: Holder = Field(description="Данные запроса")
+    sign_data: SignData | None = Field(None, description=_SIGN)
+
+
+class MessageInfo(Strict):
+    """What an asynchronous message says of itself."""
+
+    service_id: Id = Field(description="Ключ сервиса")
+    message_type: Literal["REQUEST", "RESPONSE", "NOTIFICATION", "UPDATE"] = Field(description="Вид сообщения")
+    correlation_id: Id | None = Field(None, description="Идентификатор цепочки; обязателен, если это не REQUEST")
+    route_id: Id | None = Field(None, description="Маршрут")
+    properties: list[Property] = PROPERTIES
+
+
+class AsyncCommand(Strict):
+    """The body of shep.async.send."""
+
+    message_info: MessageInfo = Field(description="Сведения о сообщении")
+    message_data: Holder = Field(description="Данные сообщения")
+    sign_data: SignData | None = Field(None, description=_SIGN)
+
+
+class StatusCommand(Strict):
+    """The body of shep.async.status."""
+
+    message_id: Id = Field(description="Идентификатор сообщения, присвоенный шлюзом")
+    service_id: Id | None = Field(None, description="Ключ сервиса; нужен для сервисов ВШЭП")
+    properties: list[Property] = PROPERTIES
+
+
+class FetchCommand(Strict):
+    """The body of shep.async.get-messages."""
+
+    service_id: Id = Field(description="Ключ сервиса")
+    message_id: Id | None = Field(None, description="Одно сообщение")
+    correlation_id: Id | None = Field(None, description="Сообщения одной цепочки")
+    amount: int | None = Field(None, ge=0, le=100_000, description="Наибольшее число сообщений")
+    properties: list[Property] = PROPERTIES
+
+
+class DeliveryError(Strict):
+    """Why a message was not taken."""
+
+    error_code: Id = Field(description="Код ошибки")
+    error_message: str = Field(min_length=1, max_length=4000, description="Сообщение об ошибке")
+    error_data: str | None = Field(None, max_length=4000, description="Данные ошибки")
+
+
+class DeliveryStatus(Strict):
+    """Whether a message was taken; the spelling MESSAGE_NOT_ACCTEPTED is that of the XSD."""
+
+    receive_status: Literal["MESSAGE_ACCEPTED", "MESSAGE_NOT_ACCTEPTED"] = Field(description="Принято ли сообщение")
+    resend_message: Literal["RESEND", "NOT_RESEND"] = Field("NOT_RESEND", description="Доставить ли снова")
+    error: DeliveryError | None = Field(None, description="Причина, если не принято")
+
+
+class NotifyCommand(Strict):
+    """The body of shep.async.notify-delivery."""
+
+    message_id: Id = Field(description="Идентификатор сообщения, присвоенный шлюзом")
+    service_id: Id = Field(description="Ключ сервиса")
+    delivery_status: DeliveryStatus = Field(description="Состояние доставки")
+
+
+class _ShepService:
+    """What the services of this module are to the pipeline."""
+
+    gateway = "shep"
+    deadline = timedelta(minutes=15)
+    schema: str | None = None
+
+    def __init__(self, registry: ShepRegistry) -> None:
+        """``registry`` says how each service is called."""
+        self._registry = registry
+
+    def resume(self, command: Command, answer: Answer) -> Reply:  # noqa: ARG002  — the answer says it all
+        """Return the gateway's answer."""
+        return answered(answer)
+
+
+class SyncSend(_ShepService):
+    """Calls a service and replies its answer."""
+
+    action = "shep.sync.send"
+    title = "Синхронный вызов сервиса через ШЭП"
+    examples: Sequence[Example] = (
+        Example(
+            "Вызов сервиса (пример наш)",
+            {"request_info": {"service_id": "SyncEcho"}, "request_data": {"data": _DATA}},
+            {
+                "result": {
+                    "response_info": {
+                        "message_id": "2b0f5a4e-3f0f-4a6d-9a35-0242ac120002",
+                        "response_date": "2026-11-20T10:11:12+05:00",
+                        "status": {"code": "SCSS001", "message": "Успешно"},
+                    },
+                    "response_data": {"data": _DATA},
+                }
+            },
+        ),
+    )
+
+    def start(self, command: Command) -> Call:
+        """Return the call. Raises InvalidCommandError."""
+        model = read_command(command.body, SyncCommand)
+        service = registered(self._registry, model.request_info.service_id, "request_info.service_id", sync=True)
+        check_route(service, model.request_info.route_id, "request_info.route_id")
+        return sync_call(service, plain(model.request_info), model.request_data.data, model.sign_data)
+
+    def command_schema(self) -> Mapping[str, Any]:
+        """Return the JSON Schema of the command."""
+        return described(self.action, self.title, SyncCommand)
+
+
+class AsyncSend(_ShepService):
+    """Sends a message and replies the gateway's receipt."""
+
+    action = "shep.async.send"
+    title = "Асинхронное сообщение через ШЭП"
+    examples: Sequence[Example] = (
+        Example(
+            "Запрос; ответ — квитанция шлюза (пример наш)",
+            {
+                "message_info": {"service_id": "AsyncEcho", "message_type": "REQUEST"},
+                "message_data": {"data": _DATA},
+            },
+            {
+                "result": {
+                    "message_id": "216386080",
+                    "correlation_id": "3226347",
+                    "response_date": "2026-11-20T10:11:12+05:00",
+                    "session_id": "{5b1c3a52-6c1e-4d7f-8f57-0242ac120002}",
+                }
+            },
+        ),
+    )
+
+    def start(self, command: Command) -> Call:
+        """Return the call. Raises InvalidCommandError."""
+        model = read_command(command.body, AsyncCommand, rules=_chain_rules)
+        info = model.message_info
+        service = registered(self._registry, info.service_id, "message_info.service_id", sync=False)
+        if info.message_type == "REQUEST":
+            check_route(service, info.route_id, "message_info.route_id")
+        return async_call(service, plain(info), model.message_data.data, model.sign_data)
+
+    def command_schema(self) -> Mapping[str, Any]:
+        """Return the JSON Schema of the command."""
+        return described(self.action, self.title, AsyncCommand)
+
+
+class Status(_ShepService):
+    """Asks what became of a message."""
+
+    action = "shep.async.status"
+    title = "Состояние сообщения в ШЭП"
+    examples: Sequence[Example] = (
+        Example(
+            "Доставлено (пример наш)",
+            {"message_id": "216386080"},
+            {
+                "result": {
+                    "message_state": "DELIVERED",
+                    "status": {
+                        "status_code": "SCSS001",
+                        "status_message": "Доставлено",
+                        "status_date": "2026-11-20T10:11:13+05:00",
+                    },
+                    "response_date": "2026-11-20T10:12:00+05:00",
+                }
+            },
+        ),
+    )
+
+    def start(self, command: Command) -> Call:
+        """Return the call. Raises InvalidCommandError."""
+        model = read_command(command.body, StatusCommand)
+        gateway = self.gateway
+        if model.service_id is not None:
+            gateway = registered(self._registry, model.service_id, "service_id", sync=False).gateway
+        content = {name: value for name, value in plain(model).items() if name != "service_id"}
+        return called(gateway, "async.getMessageStatus", content, subject=model.message_id)
+
+    def command_schema(self) -> Mapping[str, Any]:
+        """Return the JSON Schema of the command."""
+        return described(self.action, self.title, StatusCommand)
+
+
+class GetMessages(_ShepService):
+    """Fetches messages that wait at the gateway."""
+
+    action = "shep.async.get-messages"
+    title = "Сообщения, ожидающие в ШЭП"
+    examples: Sequence[Example] = (
+        Example(
+            "Все сообщения сервиса; их нет (пример наш)",
+            {"service_id": "AsyncPull", "amount": 10},
+            {
+                "result": {
+                    "response_date": "2026-11-20T10:11:12+05:00",
+                    "session_id": "{5b1c3a52-6c1e-4d7f-8f57-0242ac120002}",
+                    "messages": [],
+                }
+            },
+        ),
+    )
+
+    def start(self, command: Command) -> Call:
+        """Return the call. Raises InvalidCommandError."""
+        model = read_command(command.body, FetchCommand, rules=_one_of_two)
+        service = registered(self._registry, model.service_id, "service_id", sync=False)
+        return called(service.gateway, "async.getMessages", plain(model))
+
+    def command_schema(self) -> Mapping[str, Any]:
+        """Return the JSON Schema of the command."""
+        return described(self.action, self.title, FetchCommand)
+
+
+class NotifyDelivery(_ShepService):
+    """Tells the gateway that a delivered message was taken, or not."""
+
+    action = "shep.async.notify-delivery"
+    title = "Уведомление ШЭП о доставке"
+    examples: Sequence[Example] = (
+        Example(
+            "Сообщение принято (пример наш)",
+            {
+                "message_id": "216386080",
+                "service_id": "AsyncNotified",
+                "delivery_status": {"receive_status": "MESSAGE_ACCEPTED"},
+            },
+            {
+                "result": {
+                    "notification_id": "77",
+                    "response_date": "2026-11-20T10:11:12+05:00",
+                    "session_id": "{5b1c3a52-6c1e-4d7f-8f57-0242ac120002}",
+                }
+            },
+        ),
+    )
+
+    def start(self, command: Command) -> Call:
+        """Return the call. Raises InvalidCommandError."""
+        model = read_command(command.body, NotifyCommand, rules=_refusal_rules)
+        service = registered(self._registry, model.service_id, "service_id", sync=False)
+        at = command.received_at.isoformat(timespec="milliseconds")
+        told = {**plain(model.delivery_status), "status_date": at}
+        if model.delivery_status.error is not None:
+            told["error"] = {**told["error"], "error_date": at}
+        notification = {
+            "message_id": model.message_id,
+            "service_id": model.service_id,
+            "notification_date": at,
+            "delivery_status": told,
+        }
+        operation = "async.sendDeliveryNotification"
+        return called(service.gateway, operation, {"notification": notification}, subject=model.message_id)
+
+    def command_schema(self) -> Mapping[str, Any]:
+        """Return the JSON Schema of the command."""
+        return described(self.action, self.title, NotifyCommand)
+
+
+class OwnQueue(_ShepService):
+    """The queue of one service of the registry, ``shep.<key>``: its commands are the business data alone."""
+
+    examples: Sequence[Example] = ()
+
+    def __init__(self, registry: ShepRegistry, service: Registered) -> None:
+        """``service`` is called at once if it can be, else by a message."""
+        super().__init__(registry)
+        self._service = service
+        self.action = f"shep.{service.key}"
+        self.title = service.name
+        self.gateway = service.gateway
+
+    def start(self, command: Command) -> Call:
+        """Return the call. Raises InvalidCommandError."""
+        data = read_command(command.body, Data)
+        check_route(self._service, None, "body")
+        info = {"service_id": self._service.key}
+        if self._service.is_sync:
+            return sync_call(self._service, info, data, None)
+        return async_call(self._service, {**info, "message_type": "REQUEST"}, data, None)
+
+    def command_schema(self) -> Mapping[str, Any]:
+        """Return the JSON Schema of the command."""
+        return described(self.action, self.title, Data)
+
+
+def sync_call(service: Registered, info: Mapping[str, Any], data: Data, sign_data: str | None) -> Call:
+    """Return the call of a synchronous service."""
+    operation = "sync.SendMessage.repeatable" if service.repeatable else "sync.SendMessage"
+    content = {"request_info": info, "request_data": {"data": data_of(data, service)}}
+    return called(service.gateway, operation, content | _signing(service, sign_data))
+
+
+def async_call(service: Registered, info: Mapping[str, Any], data: Data, sign_data: str | None) -> Call:
+    """Return the call that sends a message; those of one chain are found together."""
+    content = {"message_info": info, "message_data": {"data": data_of(data, service)}}
+    subject = str(info.get("correlation_id", ""))
+    return called(service.gateway, "async.sendMessage", content | _signing(service, sign_data), subject=subject)
+
+
+def _signing(service: Registered, wanted: str | None) -> dict[str, str]:
+    """Return who signs the business data, nothing where nobody does."""
+    by = wanted or service.sign_data
+    return {} if by == "none" else {"sign_data": by}
+
+
+def _chain_rules(tree: Mapping[str, Any]) -> Iterator[FieldFault]:
+    info = tree.get("message_info")
+    if not isinstance(info, dict):
+        return
+    is_request = info.get("message_type") == "REQUEST"
+    if is_request and info.get("correlation_id"):
+        yield FieldFault("message_info.correlation_id", "у REQUEST его нет: цепочку нумерует шлюз")
+    if not is_request and not info.get("correlation_id"):
+        yield FieldFault("message_info.correlation_id", "обязательное поле, если message_type не REQUEST")
+
+
+def _one_of_two(tree: Mapping[str, Any]) -> Iterator[FieldFault]:
+    if tree.get("message_id") is not None and tree.get("correlation_id") is not None:
+        yield FieldFault("body", "указывается message_id либо correlation_id")
+
+
+def _refusal_rules(tree: Mapping[str, Any]) -> Iterator[FieldFault]:
+    status = tree.get("delivery_status")
+    if not isinstance(status, dict):
+        return
+    taken = status.get("receive_status") == "MESSAGE_ACCEPTED"
+    if taken and (status.get("error") is not None or status.get("resend_message") == "RESEND"):
+        yield FieldFault("delivery_status", "error и RESEND — только для MESSAGE_NOT_ACCTEPTED")
+    if not taken and status.get("error") is None:
+        yield FieldFault("delivery_status.error", "обязательное поле для MESSAGE_NOT_ACCTEPTED")
+
+
+def make_all(environment: Mapping[str, str]) -> Sequence[Service]:
+    """Return the services and the queues of the registered ones; none where there is no registry: ШЭП is off."""
+    registry = registry_of(environment)
+    if not registry.services:
+        return ()
+    made: list[Service] = [SyncSend(registry), AsyncSend(registry), Status(registry), GetMessages(registry)]
+    made.append(NotifyDelivery(registry))
+    return [*made, *(OwnQueue(registry, service) for service in registry.services)]

@@ -1,0 +1,70 @@
+"""Opens the ШЭП: a gateway per contour, and what listens to them. Imported only where it is on: zeep is heavy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from adapter.gateways.shep import Level, Profile, ShepGateway, ShepOptions
+from adapter.http import make_session
+from adapter.signing.kz_client import KzSigningClient
+
+if TYPE_CHECKING:
+    from contextlib import AsyncExitStack
+
+    from adapter.pipeline.ports import Observer, Registry
+    from adapter.settings import Settings, Shep
+    from adapter.settings.shep_registry import Service
+
+
+async def open_shep(settings: Settings, registry: Registry, observer: Observer, stack: AsyncExitStack) -> Registry:
+    """Return ``registry`` with the contours of the ШЭП; ``stack`` closes them."""
+    shep, signing = settings.shep, settings.signing
+    if shep is None or signing is None:
+        return registry
+    sign_session = await stack.enter_async_context(
+        make_session(timeout=signing.timeout, ssl_context=signing.ssl_context())
+    )
+    session = await stack.enter_async_context(make_session(timeout=max(shep.sync_timeout, shep.async_timeout)))
+    signer = KzSigningClient(
+        signing.url, session=sign_session, tokens=shep.tokens, trust=shep.trust or (), timeout=signing.timeout
+    )
+    gateways = {
+        options.name: ShepGateway(options, session=session, signer=signer, observe=observer.gateway_call)
+        for options in contours(shep)
+    }
+    return replace(registry, gateways={**registry.gateways, **gateways})
+
+
+def contours(shep: Shep) -> list[ShepOptions]:
+    """Return the options of both contours; one that has no address of its own cannot be called."""
+    outside = (shep.outer_sync_url or "", shep.outer_async_url or "")
+    found = [_options(shep, "shep", shep.sync_url, shep.async_url)]
+    return [*found, _options(shep, "vshep", *outside)] if any(outside) else found
+
+
+def _options(shep: Shep, name: str, sync_url: str, async_url: str) -> ShepOptions:
+    return ShepOptions(
+        sync_url=sync_url,
+        async_url=async_url,
+        sender_id=shep.sender_id,
+        password=shep.password,
+        name=name,
+        gateway_bin=shep.gateway_bin or "",
+        gateway_certs=shep.gateway_certs or (),
+        system_key=shep.system_key,
+        official_key=shep.official_key,
+        sync_timeout=shep.sync_timeout,
+        async_timeout=shep.async_timeout,
+        zone=shep.zone,
+        profiles={service.key: profile(service) for service in shep.registry.services if service.gateway == name},
+    )
+
+
+def profile(service: Service) -> Profile:
+    """Return how a registered service is called and judged."""
+    return Profile(
+        level=Level(service.security),
+        soft_revocation=service.revocation == "soft",
+        unsigned_faults=service.unsigned_faults,
+    )
