@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +33,7 @@ LOCKER = {"number": "1", "address": "a", "departments": ["d"]}
 
 
 def step(action: str, body: Any) -> Step:
-    raw = body if isinstance(body, bytes) else orjson.dumps(body)
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return EVERY[action].start(Command(UUID(int=1), action, raw, NOW, NOW + timedelta(hours=1)))
 
 
