@@ -32,7 +32,7 @@ CALL: Final = "postamat.call"
 #: Cases that one transaction tells of.
 _BATCH: Final = 100
 #: Seconds between two looks for overdue cases, and between two attempts to listen.
-_PACE: Final = 10.0
+_PACE: Final = 5.0
 _LISTEN_AGAIN: Final = 5.0
 
 

@@ -1,4 +1,4 @@
-"""Постаматы on real processes: a command changes the registers once, two lockers at once end in one state."""
+"""Постаматы on real processes: a change is made once, two lockers end in one state, a call is never repeated."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ import pytest
 
 from adapter.faultpoints import VARIABLE
 from deploy.local.processes import remembered_ports
+from simulators.postamat.app import make_app
+from tests.contract.sign_service_stand import serving
 from tests.faults.conftest import ADAPTER, later
 from tests.faults.test_broker_away import operator
 
@@ -61,19 +63,20 @@ class Upstream:
             self.events.append({"name": message.routing_key, **json.loads(message.body)})
             self.news.notify_all()
 
-    async def publish(self, action: str, body: dict[str, Any]) -> str:
+    async def publish(self, action: str, body: dict[str, Any], **headers: str) -> str:
         name = str(uuid4())
         message = aio_pika.Message(
             json.dumps(body).encode(),
             message_id=name,
             reply_to=self._replies,
+            headers=headers,
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         )
         await self._channel.default_exchange.publish(message, f"{self._prefix}{action}", mandatory=True, timeout=10)
         return name
 
-    async def ask(self, action: str, body: dict[str, Any]) -> dict[str, Any]:
-        name = await self.publish(action, body)
+    async def ask(self, action: str, body: dict[str, Any], **headers: str) -> dict[str, Any]:
+        name = await self.publish(action, body, **headers)
         await self.until(lambda: name in self.outcomes)
         outcome: dict[str, Any] = json.loads(self.outcomes[name][0])
         return outcome
@@ -182,6 +185,8 @@ async def test_two_lockers_at_the_same_moment_on_two_workers_end_in_one_state(po
         for name in ("postamat.case-moved", "postamat.case-overdue"):
             await (await channel.get_queue(f"{prefix}{name}")).consume(system.on_event, no_ack=True)
         for number in (1, 2):
+            rehearsed = await system.ask(ADD, locker(number), **{"x-dry-run": "true"})
+            assert rehearsed == {"result": {"dry_run": True}}
             assert "result" in await system.ask(ADD, locker(number))
         for casenum in cases:
             case = {"casenum": casenum, "service": "passport", "department": "ТОСП-1", "phone": "89185555554"}
@@ -205,3 +210,33 @@ async def test_two_lockers_at_the_same_moment_on_two_workers_end_in_one_state(po
         told_of = [one["casenum"] for one in system.events if one["name"] == "postamat.case-overdue"]
         assert sorted(told_of) == sorted(cases)
         assert await portal.ask("select count(*) from exchanges where action = 'postamat.call'") == len(cases)
+
+
+async def test_calls_of_a_portal_are_answered_as_it_answers_and_a_lost_answer_is_never_asked_for_again(
+    portal: Yard,
+) -> None:
+    portal.environment |= {"POSTAMAT_MODE": "client"}
+    app = make_app([TOKEN], unknown_cases=True)
+    async with serving(app) as root, aiohttp.ClientSession() as session, upstream(portal) as system:
+        url = root.rstrip("/")
+        async with portal.worker(ADAPTER, POSTAMAT_URL=url):
+            move = {"casenum": "1.26-1", "postamatid": "1", "userid": "2", "cellid": "003"}
+            saved = {"result": {"status": "ok", "message": "Сохранено"}}
+            assert await system.ask("postamat.put-case", move) == saved
+            assert (await system.ask("postamat.put-case", move))["error"]["error_code"] == "Wrong state"
+            async with session.post(f"{url}/_sim/scenario", json={"drop": "after", "times": 1}) as rule:
+                assert rule.status == 201
+            assert (await system.ask("postamat.issue", move))["error"]["error_code"] == "ADAPTER-UNCERTAIN"
+            assert (await system.ask("postamat.issue", move | {"cellid": "x"}))["error"]["fields"][0][
+                "path"
+            ] == "cellid"
+            async with session.get(f"{url}/_sim/ledger") as answer:
+                calls = [(entry["operation"], entry["cellid"], entry["outcome"]) for entry in await answer.json()]
+    assert calls == [
+        ("put-case", "003", "accepted"),
+        ("put-case", "003", "refused"),
+        ("issue", "003", "accepted"),
+    ]
+    kept = await portal.ask("select string_agg(encode(coalesce(data, ''), 'escape'), '') from proof")
+    assert "casenum=1.26-1" in kept
+    assert TOKEN not in kept
