@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from adapter.settings import Settings
+    from deploy.local.certificates import Certificates
 
 ACTIONS = {"postamat.issue": "postamat"}
 LONG = "0123456789abcdef"
@@ -132,3 +133,39 @@ def test_nothing_of_it_is_read_where_no_locker_is_served() -> None:
         {"echo": "none", **ACTIONS},
     )
     assert settings.postamat is None
+
+
+@pytest.mark.parametrize(
+    ("given", "place"),
+    [
+        ({}, ("127.0.0.1", 8083)),
+        ({"POSTAMAT_LISTEN": "[::1]:9000"}, ("::1", 9000)),
+        ({"POSTAMAT_LISTEN": "Off"}, None),
+    ],
+)
+def test_lockers_are_served_on_loopback_unless_told_otherwise(
+    given: dict[str, str], place: tuple[str, int] | None
+) -> None:
+    settings = read(POSTAMAT_TOKEN=LONG, **given)
+    assert settings.postamat is not None
+    assert settings.postamat.listen == place
+    assert settings.postamat.listener_context() is None
+    assert said(settings) == []
+
+
+@pytest.mark.parametrize("place", ["8083", "host", "host:0", "host:65536", "http://host:1", ":8083", "host:1:2"])
+def test_a_place_to_listen_is_a_host_and_a_port(place: str) -> None:
+    assert list(faults(POSTAMAT_TOKEN=LONG, POSTAMAT_LISTEN=place)) == ["POSTAMAT_LISTEN"]
+
+
+def test_plain_http_beyond_this_machine_is_said_and_tls_is_taken_whole(certificates: Certificates) -> None:
+    (caution,) = said(read(POSTAMAT_TOKEN=LONG, POSTAMAT_LISTEN="0.0.0.0:8083"))
+    assert "plain http" in caution
+    pair = certificates.server
+    tls = {"POSTAMAT_TLS_CERT": str(pair.certificate), "POSTAMAT_TLS_KEY": str(pair.key)}
+    settings = read(POSTAMAT_TOKEN=LONG, POSTAMAT_LISTEN="lockers.example.org:8443", **tls)
+    assert said(settings) == []
+    assert settings.postamat is not None
+    assert settings.postamat.listener_context() is not None
+    del tls["POSTAMAT_TLS_KEY"]
+    assert list(faults(POSTAMAT_TOKEN=LONG, **tls)) == ["POSTAMAT_TLS_KEY"]
