@@ -52,6 +52,9 @@ def _postamat(values: Mapping[str, Any]) -> Iterator[str]:
     url = urlsplit(values.get("POSTAMAT_URL") or "")
     if url.scheme == "http" and url.hostname not in _LOOPBACK:
         yield "POSTAMAT_URL is plain http: the token and the numbers of cases travel in the clear"
+    listen = values.get("POSTAMAT_LISTEN") if values.get("POSTAMAT_MODE") == "portal" else None
+    if listen is not None and listen[0] not in _LOOPBACK and values.get("POSTAMAT_TLS_CERT") is None:
+        yield "POSTAMAT_LISTEN is plain http beyond this machine: tokens and numbers of cases travel in the clear"
     tokens = {
         "POSTAMAT_TOKEN": [values.get("POSTAMAT_TOKEN")],
         "POSTAMAT_LOCKER_TOKENS": list((values.get("POSTAMAT_LOCKER_TOKENS") or {}).values()),
