@@ -30,6 +30,7 @@ ALLOWED = Found(None, frozenset({MAY_WRITE}))
 KINDS = {module.ACTION: module.KIND for module in (epgu_event_message, epgu_event_send, epgu_event_status)}
 MESSAGE: dict[str, Any] = {"order_id": 12345678, "text": "Да"}
 STATUS: dict[str, Any] = {"order_id": 12345678, "tech_code": 6}
+DAY = {"start_date": "2026-02-30"}
 OTHER: dict[str, Any] = {"order_id": 12345678, "info": {"code": "101"}}
 
 
@@ -170,7 +171,7 @@ def test_another_namespace_is_written_and_judged_by_no_schema_of_ours() -> None:
         (epgu_event_send.ACTION, {"order_id": 1}, "body"),
         (epgu_event_send.ACTION, OTHER | {"equeue": {"closed": True}}, "body"),
         (epgu_event_send.ACTION, {"order_id": 1, "equeue": {}}, "equeue"),
-        (epgu_event_send.ACTION, {"order_id": 1, "equeue": {"invitation": {"start_date": "2026-02-30"}}}, "equeue.invitation.start_date"),
+        (epgu_event_send.ACTION, {"order_id": 1, "equeue": {"invitation": DAY}}, "equeue.invitation.start_date"),
         (epgu_event_send.ACTION, {"order_id": 1, "payment": {"status": "PAID", "payments": []}}, "payment.payments"),
     ],
 )  # fmt: skip
@@ -211,9 +212,10 @@ TREES = st.recursive(
 @given(st.sampled_from(sorted(KINDS)), st.binary(max_size=200) | TREES.map(lambda tree: json.dumps(tree).encode()))
 def test_whatever_comes_in_is_a_step_or_a_named_error(action: str, body: bytes) -> None:
     try:
-        assert isinstance(service(action).start(command(action, body)), Look)
-    except InvalidCommandError as error:
-        assert error.fields
+        step = service(action).start(command(action, body))
+    except InvalidCommandError:
+        return
+    assert isinstance(step, Look)
 
 
 def test_wrong_options_are_named() -> None:
