@@ -24,6 +24,8 @@ def cautions(environment: Mapping[str, str], values: Mapping[str, Any], now: dat
     """Yield what an operator should know about this configuration."""
     if not values["MQ_TLS"]:
         yield "MQ_TLS is off: commands, replies and the password travel to RabbitMQ in the clear"
+    if values.get("EPGU_ORDER_TYPES") and not {"epgu.order.answer", "epgu.cancel.answer"} & set(values["SERVICES"]):
+        yield "EPGU_ORDER_TYPES has no effect: SERVICES serves neither epgu.order.answer nor epgu.cancel.answer"
     if values.get("SMEV_PROVIDES") is not None and "smev3.request.answer" not in values["SERVICES"]:
         yield "SMEV_PROVIDES has no effect: SERVICES does not serve smev3.request.answer"
     if values.get("SMEV_SIM_HEADERS"):
