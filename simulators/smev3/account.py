@@ -8,6 +8,7 @@ eventServiceResponse but 0 are this simulator's own: 1, there is no such order.
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 EVENTS: Final = "http://epgu.gosuslugi.ru/lk/order/event/3.1.1"
 LONGEST_TEXT: Final = 2048
 _PARTY: Final = Party("EPGU", "ЕПГУ (имитатор)")
-_FIRST_ORDER: Final = 763_800_001
+#: Numbers begin anywhere: those of an earlier run may still stand in somebody's journal.
+_FIRST_ORDER: Final = 1_000_000_000
 _NO_ORDER: Final = {"code": 1, "message": "Заявление не найдено (имитатор)"}
 
 
@@ -68,7 +70,7 @@ class Account:
     def __init__(self) -> None:
         """Nothing was ordered yet; :meth:`connect` comes before the first order."""
         self._orders: dict[int, Order] = {}
-        self._numbers = count(_FIRST_ORDER)
+        self._numbers = count(_FIRST_ORDER + secrets.randbelow(_FIRST_ORDER))
 
     def connect(self, office: Office, postbox: Postbox) -> None:
         """Watch what passes through ``office``, send by ``postbox``."""
