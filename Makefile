@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help setup demo demo-postamat up down status test lint bench chaos freeze check-docker lock clean
+.PHONY: help setup demo demo-correspondence demo-postamat up down status test lint bench chaos freeze check-docker lock clean
 
 # The first interpreter that is new enough; override with `make PYTHON=python3.12 …`.
 PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do \
@@ -16,7 +16,7 @@ BESIDE ?= -n 3 --dist loadfile --no-loadscope-reorder
 TYPED := -p adapter -p simulators -p deploy.local -p bench.chaos
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## make .venv with everything pinned, and the GOST engine; quick when it is there
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found (tried python3, python3.11 to python3.13)."; exit 1; }
@@ -24,6 +24,9 @@ setup: ## make .venv with everything pinned, and the GOST engine; quick when it 
 
 demo: setup ## run the seed's examples from queue to queue, on real services, and compare the replies
 	@$(BIN)/python -m deploy.local.stack demo
+
+demo-correspondence: setup ## let a citizen and an agency write to each other through ЕПГУ; each step checks itself
+	@$(BIN)/python -m deploy.local.stack demo-correspondence
 
 demo-postamat: setup ## run постаматы in both modes, over queues and HTTP, and check each step
 	@$(BIN)/python -m deploy.local.stack demo-postamat

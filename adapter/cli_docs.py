@@ -109,6 +109,10 @@ _MEANING: Final[Mapping[Code, str]] = {
         "no status either. A word that the gateway refused gives way to another one."
     ),
     Code.TOO_LATE: "Whoever asked has been told that no answer came in time, and has gone.",
+    Code.MESSAGE_NOT_ALLOWED: (
+        "With `EPGU_UNASKED_MESSAGES=refuse`: no status of the order that was sent from here has ever said that the "
+        "citizen may write. Nothing was sent."
+    ),
     Code.UNKNOWN_REQUEST: (
         "A request came whose вид сведений is not among `SMEV_PROVIDES`. It is confirmed and kept with its exact bytes "
         "(`dead`), and told by the event `smev3.request.unknown`; after a change of the configuration `adapter dead "

@@ -85,6 +85,11 @@ class Code(Enum):
     NO_ANSWER_WANTED = ("ADAPTER-NO-ANSWER-WANTED", "Ответ на этот запрос не предусмотрен", Retry.FIX)
     ALREADY_ANSWERED = ("ADAPTER-ALREADY-ANSWERED", "На запрос уже дан окончательный ответ", Retry.FIX)
     TOO_LATE = ("ADAPTER-TOO-LATE", "Ответ опоздал: запрос больше никто не ждёт", Retry.FIX)
+    MESSAGE_NOT_ALLOWED = (
+        "ADAPTER-MESSAGE-NOT-ALLOWED",
+        "Ни один статус заявления не разрешал переписку с заявителем",
+        Retry.FIX,
+    )
     UNKNOWN_REQUEST = (
         "ADAPTER-UNKNOWN-REQUEST",
         "Поступил запрос, вид сведений которого здесь не обслуживается",

@@ -74,7 +74,13 @@ def down() -> None:
         OWNED.unlink(missing_ok=True)
 
 
-def _compose(*arguments: str) -> None:
+def trace(identifier: str) -> str:
+    """Return what ``adapter trace`` prints of one id, as JSON."""
+    return _compose("exec", "-T", "adapter", "adapter", "trace", identifier, "--json")
+
+
+def _compose(*arguments: str) -> str:
+    """Run docker compose and return what it printed. Raises StepError."""
     argv: Sequence[str] = ("docker", "compose", "--project-directory", str(PROJECT), *arguments)
     try:
         done = subprocess.run(
@@ -92,3 +98,4 @@ def _compose(*arguments: str) -> None:
     if done.returncode != 0:
         words = "\n".join(f"    {line}" for line in (done.stderr or done.stdout).strip().splitlines()[-8:])
         raise StepError(f"docker compose {arguments[0]} failed:\n{words}")
+    return done.stdout

@@ -28,9 +28,11 @@ from deploy.local.rabbitmq import LocalRabbit
 from deploy.local.signing_keys import make_signing_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 DATABASE = "adapter"
+#: One вид сведений that brings orders of ЕПГУ, as the demo of correspondence sends them.
+ORDER_TYPES = '[{"namespace": "http://example.org/visit/1.0.0"}]'
 #: Outgoing variables that a checked-out project may want to add to the adapter of this stack.
 PASSED_ON = ("LOG_LEVEL", "LOG_FORMAT")
 #: The real gateway hands an unconfirmed answer out again after 15 minutes; nobody at a desk waits that long.
@@ -196,6 +198,7 @@ class Stack:
             "SIGN_TOKEN_OV": tokens["ov"],
             "SIGN_TOKEN_SP": tokens["sp"],
             "SERVICES": "*",
+            "EPGU_ORDER_TYPES": ORDER_TYPES,
         }
 
     def _common_environment(self, health_port: int) -> dict[str, str]:
@@ -207,15 +210,22 @@ class Stack:
             "CLIENT_KEY": str(pair.key),
             "MQ_HOST": self.rabbit.host,
             "MQ_PORT": str(self.rabbit.port),
+            **self.database,
+            "HEALTH_PORT": str(health_port),
+            "MQ_PREFETCH": "20",
+            "MEMORY_LIMIT": "1GB",
+        } | {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+
+    @property
+    def database(self) -> dict[str, str]:
+        """The variables of the journal."""
+        return {
             "DATABASE_HOST": self.postgres.host,
             "DATABASE_PORT": str(self.postgres.port),
             "DATABASE_NAME": DATABASE,
             "DATABASE_USER": self.postgres.user,
             "DATABASE_PASS": self.postgres.password,
-            "HEALTH_PORT": str(health_port),
-            "MQ_PREFETCH": "20",
-            "MEMORY_LIMIT": "1GB",
-        } | {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        }
 
     def _write_upstream(self, simulator_url: str, epgu_url: str) -> None:
         pair = self.rabbit.certs.client("upstream")
@@ -300,11 +310,26 @@ def _clean() -> int:
 def _demo() -> int:
     from deploy.local import demo  # noqa: PLC0415  — needs the adapter's packages, which up and down do not
 
+    return _show(lambda stack: demo.main(read_upstream(stack.upstream_env), debian.LOCAL / "demo"))
+
+
+def _demo_correspondence() -> int:
+    from deploy.local import correspondence  # noqa: PLC0415  — as above
+
+    def show(stack: Stack) -> int:
+        trace = compose.trace if compose.owned() else correspondence.tracer(stack.database)
+        return correspondence.main(read_upstream(stack.upstream_env), trace)
+
+    return correspondence.close(lambda: _show(show))
+
+
+def _show(demo: Callable[[Stack], int]) -> int:
+    """Run a demo on the stack, which is left as it was found."""
     stack = Stack()
     was_up = compose.owned() or stack.complete
     _up()
     try:
-        return demo.main(read_upstream(stack.upstream_env), debian.LOCAL / "demo")
+        return demo(stack)
     finally:
         if was_up:
             say("The stack was up before and stays up.")
@@ -335,7 +360,7 @@ def _demo_postamat() -> int:
 def main() -> int:
     """Run one command; every failure is a sentence."""
     commands = {"up": _up, "down": _down, "status": _status, "demo": _demo, "clean": _clean}
-    commands["demo-postamat"] = _demo_postamat
+    commands |= {"demo-postamat": _demo_postamat, "demo-correspondence": _demo_correspondence}
     if len(sys.argv) != 2 or sys.argv[1] not in commands:
         say(f"usage: python -m deploy.local.stack {'|'.join(commands)}")
         return 2

@@ -16,7 +16,7 @@ from aio_pika.exceptions import AMQPException
 from deploy.local.console import StepError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from aio_pika.abc import AbstractIncomingMessage
@@ -101,6 +101,25 @@ class Upstream:
         talk.seconds = time.time() - talk.published_at
         self._happened(talk, "reply")
         return talk
+
+    async def event(self, name: str, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Take messages from the durable queue of an event until one is ``wanted``; return its body.
+
+        Raises StepError when none comes.
+        """
+        try:
+            queue = await self._channel.get_queue(name)
+            async with asyncio.timeout(REPLY_SECONDS), queue.iterator() as messages:
+                async for message in messages:
+                    async with message.process():
+                        body: dict[str, Any] = json.loads(message.body)
+                    if wanted(body):
+                        return body
+        except TimeoutError as fault:
+            raise StepError(f"No event {name} came within {REPLY_SECONDS} s; see .local/log/adapter.log") from fault
+        except AMQPException as fault:
+            raise StepError(f"RabbitMQ does not give the events {name}: {fault}") from fault
+        raise StepError(f"The queue of {name} has ended")
 
     async def _follow_events(self) -> None:
         """Copy the adapter's events to a queue of our own, for the timeline."""

@@ -114,7 +114,7 @@ async def requests(request: web.Request) -> web.Response:
 
 
 async def drafts(request: web.Request) -> web.Response:
-    draft = await _body(request, Draft)
+    draft = await read_body(request, Draft)
     simulator = request.app[SIMULATOR]
     simulator.debt_requests.put(draft.request_id, draft.status, simulator.config.clock())
     return web.json_response({"request_id": draft.request_id, "status": draft.status}, status=201)
@@ -125,13 +125,13 @@ async def attachments(request: web.Request) -> web.Response:
 
 
 async def types(request: web.Request) -> web.Response:
-    entry = await _body(request, TypeEntry)
+    entry = await read_body(request, TypeEntry)
     kind = _refusing(request.app[SIMULATOR].postbox.register, entry)
     return web.json_response({"mnemonic": kind.party.mnemonic}, status=201)
 
 
 async def incoming(request: web.Request) -> web.Response:
-    wanted = await _body(request, Incoming)
+    wanted = await read_body(request, Incoming)
     simulator = request.app[SIMULATOR]
     interaction = await asyncio.to_thread(_refusing, simulator.postbox.put, wanted, simulator.config.clock())
     return web.json_response({"message_id": interaction.original, "reply_to": interaction.reply_to or None}, status=201)
@@ -146,7 +146,7 @@ async def answers(request: web.Request) -> web.Response:
 
 
 async def settings(request: web.Request) -> web.Response:
-    wanted, simulator = await _body(request, Settings), request.app[SIMULATOR]
+    wanted, simulator = await read_body(request, Settings), request.app[SIMULATOR]
     if wanted.ack_timeout is not None:
         simulator.office.queues.ack_timeout = timedelta(seconds=wanted.ack_timeout)
     if wanted.waiting_limit is not None:
@@ -163,7 +163,7 @@ async def scenario_list(request: web.Request) -> web.Response:
 
 
 async def scenario_add(request: web.Request) -> web.Response:
-    rule = await _body(request, Rule)
+    rule = await read_body(request, Rule)
     return web.json_response({"id": request.app[SIMULATOR].scenarios.add(rule)}, status=201)
 
 
@@ -180,7 +180,7 @@ async def reset(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-async def _body(request: web.Request, model: type[_Model]) -> _Model:
+async def read_body(request: web.Request, model: type[_Model]) -> _Model:
     """Return the request's JSON as ``model``; what is wrong is answered with 400 and every rule that is broken."""
     try:
         return model.model_validate_json(await request.read())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from simulators.smev3 import admin, wsdl
+from simulators.smev3 import account_doors, admin, wsdl
 from simulators.smev3.faults import RefusedError
 from simulators.smev3.mtom import pack
 from simulators.smev3.names import VERSIONS
@@ -45,6 +45,7 @@ def make_app(config: SimulatorConfig, gost: GostEngine | None = None) -> web.App
         app.router.add_post(version.path, _endpoint(version))
         wsdl.add_routes(app, version)
     admin.add_routes(app)
+    account_doors.add_routes(app)
     app.cleanup_ctx.append(_file_storage)
     return app
 

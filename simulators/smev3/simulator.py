@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from adapter.signing.certificates import certificates_of
 from adapter.signing.gost import GostEngine
 from simulators.smev3 import ledger
+from simulators.smev3.account import Account
 from simulators.smev3.attachments import Attachment, AttachmentDesk
 from simulators.smev3.core import Core
 from simulators.smev3.door import Arrival, Door, check_media, open_envelope
@@ -90,8 +91,10 @@ class Simulator:
         )
         self.attachments = AttachmentDesk(gost, anchors, self.area, config.files_limit)
         self.debt_requests = DebtRequests.from_file(config.fixtures)
+        self.account = Account()
+        types = [information_type(self.debt_requests), responses_type(self.debt_requests)]
         self.office = Office(
-            Registry([information_type(self.debt_requests), responses_type(self.debt_requests)]),
+            Registry([*types, self.account.information_type()]),
             self.area,
             AttachmentMaker(gost, self.area),
             {mnemonic: self.signer_of(name) for mnemonic, name in _PROVIDER_KEYS.items()},
@@ -99,6 +102,7 @@ class Simulator:
             waiting_limit=config.waiting_limit,
         )
         self.postbox = Postbox(self.office, self.signer_of)
+        self.account.connect(self.office, self.postbox)
         core = self.signer_of(CORE)
         versions = VERSIONS.values()
         self._doors = {version: Door(version, desk, config.timestamp_age) for version in versions}
@@ -127,6 +131,7 @@ class Simulator:
         self.attachments.files_limit = self.config.files_limit
         self.attachments.check_files = True
         self.debt_requests.reset()
+        self.account.reset()
 
     def admit(self, visit: Visit) -> tuple[Arrival, Effects]:
         """Let a message through the door and tell which effects are meant for it. Raises RefusedError."""

@@ -53,7 +53,14 @@ def test_the_smallest_environment_gets_the_documented_defaults(environment: dict
     assert (settings.broker.max_body, settings.pipeline.memory_limit) == (1_000_000, 512_000_000)
     assert settings.broker.external
     assert settings.services.actions == ("zhkh-debt-requests",)
-    assert settings.services.options == {"ZHKH_CHECK_NSI95": True, "ZHKH_CHECK_SNILS": True}
+    assert settings.services.options == {
+        "ZHKH_CHECK_NSI95": True,
+        "ZHKH_CHECK_SNILS": True,
+        "EPGU_ORDER_TYPES": None,
+        "EPGU_EVENT_NAMESPACE": "http://epgu.gosuslugi.ru/lk/order/event/3.1.1",
+        "EPGU_EVENT_ENV": "DEV",
+        "EPGU_UNASKED_MESSAGES": "warn",
+    }
     assert settings.elastic is None
     assert settings.smev is not None
     assert settings.smev.endpoint == "http://smev3-n0.test.gosuslugi.ru:7500/smev/v1.2/ws"
