@@ -333,4 +333,10 @@ def _read_code(picture: Path) -> str | None:
     except ImportError:
         return None
     image = cv2.imread(str(picture))
-    return None if image is None else str(cv2.QRCodeDetector().detectAndDecode(image)[0])
+    if image is None:
+        return None
+    # Its two readers do not find every code at every size.
+    readers = (cv2.QRCodeDetector(), cv2.QRCodeDetectorAruco())
+    pictures = [cv2.resize(image, None, fx=part, fy=part, interpolation=cv2.INTER_AREA) for part in (1.0, 0.5)]
+    found = (str(reader.detectAndDecode(picture)[0]) for reader in readers for picture in pictures)
+    return next((text for text in found if text), "")
