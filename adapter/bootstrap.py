@@ -14,6 +14,11 @@ import structlog
 
 from adapter.errors import ConfigurationError
 from adapter.files import FilesIn, FilesPolicy, FileStore, FtpFiles
+from adapter.gateways.epgu.keeping import Shared
+from adapter.gateways.epgu.limits import Bounds
+from adapter.gateways.epgu.making import Parts, make_gateway
+from adapter.gateways.epgu.options import ESIA_HOSTS, HOSTS, ApiKey, EpguOptions, EsiaOptions
+from adapter.gateways.epgu.profiles import PROFILES
 from adapter.gateways.postamat.client import PostamatGateway, PostamatOptions
 from adapter.gateways.smev3.arrivals import Smev3Arrivals
 from adapter.gateways.smev3.client import Smev3Gateway
@@ -24,6 +29,9 @@ from adapter.gateways.smev3.requests import Smev3RequestSource
 from adapter.gateways.smev3.source import Smev3Source
 from adapter.gateways.smev3.statuses import Smev3StatusSource
 from adapter.http import make_session
+from adapter.journal.journal import DatabaseAddress
+from adapter.journal.lending import Lending
+from adapter.journal.writer import JournalUnavailableError
 from adapter.pipeline.ports import Registry
 from adapter.services.registry import make_providers, make_services
 from adapter.services.smev3_provider import REQUEST, Smev3Requests
@@ -38,7 +46,7 @@ if TYPE_CHECKING:
     from adapter.exchange import Service, Source
     from adapter.incoming import ArrivalSource, Provider
     from adapter.pipeline.ports import Observer
-    from adapter.settings import Settings
+    from adapter.settings import Epgu, Settings
 
 log = structlog.get_logger(__name__)
 
@@ -172,6 +180,92 @@ async def open_postamat(settings: Settings, registry: Registry, observer: Observ
     return replace(registry, registers={**registry.registers, portal.name: portal})
 
 
+async def open_epgu(settings: Settings, registry: Registry, observer: Observer, stack: AsyncExitStack) -> Registry:
+    """Return ``registry`` with ЕПГУ; limits and tokens of commands are held in the database for all workers."""
+    epgu, signing, files = settings.epgu, settings.signing, settings.files
+    if epgu is None or signing is None or files is None:
+        return registry
+    session, once, esia = [
+        await stack.enter_async_context(make_session(timeout=seconds, ssl_context=epgu.ssl_context(), limit=limit))
+        for seconds, limit in (
+            (epgu.timeout, epgu.calls * epgu.parallel),
+            (epgu.timeout, epgu.calls),
+            (epgu.esia_timeout, epgu.calls),
+        )
+    ]
+    sign_session = await stack.enter_async_context(
+        make_session(timeout=signing.timeout, ssl_context=signing.ssl_context())
+    )
+    signer = SigningClient(signing.url, session=sign_session, tokens=signing.tokens, timeout=signing.timeout)
+    stack.push_async_callback(signer.close)
+    lending = Lending(DatabaseAddress(settings.database.connect_arguments()).connect)
+    stack.push_async_callback(lending.aclose)
+    gateway = make_gateway(
+        _epgu_options(epgu, signing.key_ov, files.max_size),
+        parts=Parts(
+            session=session,
+            once=once,
+            esia=esia,
+            signer=signer,
+            store=FileStore(files.root),
+            files=FilesIn(files.policy()),
+            bounds=_epgu_bounds(epgu),
+            shared=Shared(lending.lend, away=(JournalUnavailableError,)),
+        ),
+        observe=observer.gateway_call,
+        stack=stack,
+    )
+    gateways = {**registry.gateways, gateway.name: gateway}
+    return replace(registry, gateways=gateways, places={**registry.places, gateway.name: epgu.calls})
+
+
+def _epgu_options(epgu: Epgu, usual_key: str, file_limit: int) -> EpguOptions:
+    sign_key = epgu.sign_key or usual_key
+    profiles = {
+        name: profile.changed(
+            zone=epgu.zone,
+            chunk_base=epgu.chunk_base,
+            chunk_size=epgu.chunk_size,
+            meta_in_chunks=epgu.chunk_meta,
+            prefix=epgu.prefix or "",
+        )
+        for name, profile in PROFILES.items()
+    }
+    esia = EsiaOptions(
+        url=epgu.esia_url or ESIA_HOSTS[epgu.environment],
+        keys={name: ApiKey(guid, key or sign_key) for name, (guid, key) in (epgu.api_keys or {}).items()},
+        client_id=epgu.system or "",
+        sign_key=sign_key,
+        person_scope=epgu.person_scope,
+        scopes=epgu.scopes,
+        timeout=epgu.esia_timeout,
+    )
+    return EpguOptions(
+        url=epgu.url or HOSTS[epgu.environment],
+        esia=esia,
+        host=epgu.host or "",
+        sni=epgu.sni or "",
+        profiles=profiles,
+        profile=epgu.profile,
+        timeout=epgu.timeout,
+        parallel=epgu.parallel,
+        file_limit=file_limit,
+        sign_key=sign_key,
+    )
+
+
+def _epgu_bounds(epgu: Epgu) -> Bounds:
+    return Bounds(
+        minute=epgu.limit_minute,
+        hour=epgu.limit_hour,
+        day=epgu.limit_day,
+        month=epgu.limit_month,
+        year=epgu.limit_year,
+        orders=epgu.limit_orders,
+        by_service=epgu.limit_services or {},
+    )
+
+
 async def run_worker(settings: Settings, environment: Mapping[str, str], observer: Observer) -> None:
     """Run one worker until SIGTERM or SIGINT."""
     services = {
@@ -185,6 +279,7 @@ async def run_worker(settings: Settings, environment: Mapping[str, str], observe
             from adapter.shep_opening import open_shep  # noqa: PLC0415  — zeep is loaded only where ШЭП is on
 
             registry = await open_shep(settings, registry, observer, stack)
+        registry = await open_epgu(settings, registry, observer, stack)
         worker = Worker(settings, registry, sources, observer)
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):

@@ -45,9 +45,17 @@ def cautions(environment: Mapping[str, str], values: Mapping[str, Any], now: dat
         values["FILES_ROOT"].resolve().is_relative_to(path.resolve()) for path in values["FILES_IN_PATHS"] or ()
     ):
         yield "FILES_ROOT lies in FILES_IN_PATHS: any command may send any received file"
+    yield from _epgu(values)
     yield from _postamat(values)
     yield from _ageing(values, now or datetime.now(UTC))
     yield from _similar(environment)
+
+
+def _epgu(values: Mapping[str, Any]) -> Iterator[str]:
+    for name, what in (("EPGU_URL", "tokens and applications"), ("ESIA_URL", "API-Keys and tokens")):
+        url = urlsplit(values.get(name) or "")
+        if url.scheme == "http" and url.hostname not in _LOOPBACK:
+            yield f"{name} is plain http: {what} travel in the clear as far as there"
 
 
 def _postamat(values: Mapping[str, Any]) -> Iterator[str]:

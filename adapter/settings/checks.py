@@ -140,7 +140,7 @@ def _elastic_authority(scheme: str, authority: Pem | None) -> Faults:
 
 def _files_root(root: Path | None) -> Faults:
     if root is None:
-        yield "FILES_ROOT", "is required with FILES_IN_PATHS, FILES_IN_HOSTS and FILES_MAX_SIZE"
+        yield "FILES_ROOT", "is required with FILES_IN_PATHS, FILES_IN_HOSTS, FILES_MAX_SIZE and actions of ЕПГУ"
         return
     try:
         with TemporaryFile(dir=root):
@@ -152,6 +152,11 @@ def _files_root(root: Path | None) -> Faults:
 def _files_in(paths: tuple[Path, ...] | None) -> Faults:
     if not all(path.is_dir() and os.access(path, os.R_OK | os.X_OK) for path in paths or ()):
         yield "FILES_IN_PATHS", "must name folders that are there and may be read"
+
+
+def _token_holders(keys: Mapping[str, object] | None, system: str | None) -> Faults:
+    if keys is None and system is None:
+        yield "ESIA_API_KEYS", "is required unless EPGU_SYSTEM alone renews tokens of persons"
 
 
 def _portal_called(mode: str, url: str | None, token: str | None) -> Faults:
@@ -226,6 +231,9 @@ CHECKS: tuple[Check, ...] = (
     (("SHEP_SERVICES_FILE", "SHEP_SIGN_TOKEN_OFFICIAL", "SIGN_CLIENT_CERT"), _shep_official),
     (("SHEP_SERVICES_FILE", "SHEP_BIN"), _shep_owner),
     (("SHEP_LISTEN", "SHEP_PUBLIC_URL"), _shep_met),
+    (("SIGN_TOKEN_OV", "SIGN_CLIENT_CERT", "EPGU_CHUNK_META"), _signing_login),
+    (("ESIA_API_KEYS", "EPGU_SYSTEM"), _token_holders),
+    _authority("EPGU_CA"),
     (("POSTAMAT_MODE", "POSTAMAT_URL", "POSTAMAT_TOKEN"), _portal_called),
     (("POSTAMAT_MODE", "POSTAMAT_TOKEN", "POSTAMAT_LOCKER_TOKENS"), _lockers_served),
     (("POSTAMAT_URL", "POSTAMAT_CA"), _portal_authority),

@@ -154,6 +154,44 @@ class Files:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Epgu:
+    """ЕПГУ and ЕСИА. Times in seconds, sizes in bytes; ``api_keys`` are (GUID, name of a signing key) by name."""
+
+    environment: str
+    url: str | None
+    host: str | None
+    sni: str | None
+    ca: Pem | None
+    system: str | None
+    profile: str
+    prefix: str | None
+    zone: str | None
+    chunk_size: int | None
+    chunk_base: int
+    chunk_meta: bool
+    parallel: int
+    timeout: float
+    calls: int
+    sign_key: str | None
+    limit_minute: int
+    limit_hour: int
+    limit_day: int
+    limit_month: int
+    limit_year: int
+    limit_orders: int
+    limit_services: Mapping[str, int] | None
+    esia_url: str | None
+    api_keys: Mapping[str, tuple[str, str]] | None = field(repr=False)
+    person_scope: str
+    scopes: tuple[str, ...]
+    esia_timeout: float
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """Return the context for https where an authority of its own is given."""
+        return None if self.ca is None else client_context(self.ca, None, None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Postamat:
     """Постаматы. ``mode`` is portal or client; times in seconds; ``locker_tokens`` by the number of a locker.
 
@@ -299,6 +337,7 @@ class Settings:
     smev: Smev | None
     signing: Signing | None
     shep: Shep | None
+    epgu: Epgu | None
     postamat: Postamat | None
     files: Files | None
     elastic: Elastic | None

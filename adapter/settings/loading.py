@@ -25,6 +25,7 @@ _GATEWAY_NEEDS = {
     "shep": _SHEP,
     "vshep": _SHEP,
     "postamat": frozenset({"postamat"}),
+    "epgu": frozenset({"epgu", "signing", "files"}),
 }
 #: The schema spoken where neither SMEV_VERSION nor the endpoint says another.
 _SCHEMA_VERSION = "1.2"
@@ -120,6 +121,7 @@ def _settings(
         smev=groups.Smev(**fields("smev")) if "smev" in needed else None,
         signing=groups.Signing(**fields("signing")) if "signing" in needed else None,
         shep=groups.Shep(**fields("shep")) if "shep" in needed else None,
+        epgu=groups.Epgu(**fields("epgu")) if "epgu" in needed else None,
         postamat=groups.Postamat(**fields("postamat")) if "postamat" in needed else None,
         files=groups.Files(**fields("files")) if "files" in needed else None,
         elastic=groups.Elastic(**fields("elastic")) if "elastic" in needed else None,
@@ -139,7 +141,7 @@ def _secrets(values: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(value, str):
             yield value
         elif isinstance(value, Mapping):
-            yield from value.values()
+            yield from (part if isinstance(part, str) else part[0] for part in value.values())
 
 
 def _shown(variable: Variable, given: Mapping[str, str], values: Mapping[str, Any]) -> str:

@@ -276,6 +276,14 @@ def api_keys(text: str) -> Mapping[str, tuple[str, str]]:
     return found
 
 
+def scopes(text: str) -> tuple[str, ...]:
+    """Read scopes of ЕСИА, comma-separated."""
+    found = names(text)
+    if not all(re.fullmatch(r"[!-~]{1,300}", scope) for scope in found):
+        raise WrongValueError("must list scopes, comma-separated: Latin letters, digits and signs without blanks")
+    return found
+
+
 def numbers(text: str) -> Mapping[str, int]:
     """Read numbers by codes of digits, ``CODE=NUMBER,CODE=NUMBER``."""
     found = {}

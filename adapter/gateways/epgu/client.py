@@ -33,6 +33,7 @@ from adapter.gateways.epgu.keeping import identifier_of
 from adapter.gateways.epgu.operations import Operations, Outcome
 from adapter.gateways.epgu.options import Observe, observe_nothing
 from adapter.gateways.epgu.reading import NEW
+from adapter.gateways.epgu.statements import AwayError
 from adapter.gateways.epgu.wire import UndeliveredError, records
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class EpguGateway:
     async def _prepare(self, call: Call, told: dict[str, Any]) -> Prepared:
         who = dict(told.get("who", {}))
         if text := who.pop("token", None):
-            who["token"] = identifier_of(text) if call.rehearsed else await self._shelf.keep(text)
+            who["token"] = identifier_of(text) if call.rehearsed else await self._kept(text)
         manifest = {name: value for name, value in told.items() if name not in {"who", "archive"}}
         manifest["who"] = who
         profile = told.get("profile") or self._options.profile
@@ -129,6 +130,14 @@ class EpguGateway:
             signed_by=signed_by,
             files=files,
         )
+
+    async def _kept(self, token: str) -> str:
+        """Put a command's token on the shelf and return its id. Raises FileError: it is tried again soon."""
+        try:
+            return await self._shelf.keep(token)
+        except AwayError:
+            rule = "Маркер доступа из команды сейчас не сохранить: база данных недоступна"
+            raise FileError(Code.ATTACHMENT_UNAVAILABLE, rule, retryable=True) from None
 
     async def _archive(
         self, call: Call, told: Mapping[str, Any], manifest: dict[str, Any]

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from adapter.errors import Code, KnownError
 from adapter.exchange import Refused, Sent, TryLater, Unanswered
 from adapter.gateways.epgu.errors import ErrorClass, Failure, known, of_answer
 from adapter.gateways.epgu.limits import periods
 from adapter.gateways.epgu.options import Clock, utc_now
 from adapter.gateways.epgu.profiles import MOSCOW
+from adapter.gateways.epgu.statements import AwayError
 from adapter.gateways.epgu.tokens import TokenError
 from adapter.gateways.epgu.wire import UndeliveredError, records
 
@@ -90,7 +92,11 @@ class Door:
         except TokenError as error:
             raise _no_token(error) from None
         account = bearer.account or "/".join(who.told().values())
-        if wait := await self._limits.take_order(account, service_code):
+        try:
+            wait = await self._limits.take_order(account, service_code)
+        except AwayError:
+            raise _away() from None
+        if wait:
             raise _limited("orders", wait)
 
     def failure(self, reply: Reply, *, order_id: int | None = None, cancelling: bool = False) -> Failure:
@@ -132,10 +138,13 @@ class Door:
 
     async def _admit(self) -> None:
         """Count a request, waiting for a moment where that helps. Raises StoppedError."""
-        while wait := await self._limits.take_request():
-            if wait > _PATIENCE:
-                raise _limited("requests", wait)
-            await asyncio.sleep(wait)
+        try:
+            while wait := await self._limits.take_request():
+                if wait > _PATIENCE:
+                    raise _limited("requests", wait)
+                await asyncio.sleep(wait)
+        except AwayError:
+            raise _away() from None
 
 
 def undelivered(failure: UndeliveredError) -> Sent:
@@ -153,6 +162,12 @@ def _limited(what: str, wait: float) -> StoppedError:
     """Return our own no: the limit would be broken. What is journaled says which, since nothing was received."""
     raw: dict[str, Any] = {"limit": what, "wait": round(wait, 3)}
     return StoppedError(TryLater(known("limitation_exception", details={"limit": what}), orjson.dumps(raw), after=wait))
+
+
+def _away() -> StoppedError:
+    """Return what a call is that cannot be counted: it waits for the database as everything else does."""
+    error = KnownError(Code.INTERNAL, "Ограничения ЕПГУ сейчас не подсчитать: база данных недоступна")
+    return StoppedError(TryLater(error, orjson.dumps({"limit": "away"})))
 
 
 def _no_token(error: TokenError) -> StoppedError:

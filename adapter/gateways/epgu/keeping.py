@@ -9,7 +9,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from adapter.gateways.epgu.options import Clock, utc_now
-from adapter.gateways.epgu.statements import sql
+from adapter.gateways.epgu.statements import AwayError, sql
 from adapter.gateways.epgu.tokens import bearer_of
 
 if TYPE_CHECKING:
@@ -26,6 +26,25 @@ class Session(Protocol):
     async def fetch(self, query: str, /, *arguments: Any) -> Sequence[Any]:
         """Run one statement and return its rows."""
         ...
+
+
+class Shared:
+    """Statements on tables that all workers share."""
+
+    def __init__(
+        self, lend: Callable[[], AbstractAsyncContextManager[Session]], away: tuple[type[Exception], ...] = ()
+    ) -> None:
+        """``lend`` gives a connection for one statement; ``away`` are its errors that say that there is none."""
+        self._lend = lend
+        self._away = away
+
+    async def fetch(self, name: str, *arguments: Any) -> Sequence[Any]:
+        """Run the statement ``queries/<name>.sql`` and return its rows. Raises AwayError."""
+        try:
+            async with self._lend() as session:
+                return await session.fetch(sql(name), *arguments)
+        except self._away:
+            raise AwayError from None
 
 
 class TokenShelf(Protocol):
@@ -70,22 +89,21 @@ class TokensInMemory:
 
 
 class TokensInDatabase:
-    """A shelf of all workers, in the table ``epgu_tokens``. Errors of the database pass as they are."""
+    """A shelf of all workers, in the table ``epgu_tokens``. Its methods raise AwayError."""
 
-    def __init__(self, lend: Callable[[], AbstractAsyncContextManager[Session]], clock: Clock = utc_now) -> None:
-        """``lend`` gives a connection for one statement."""
-        self._lend = lend
+    def __init__(self, shared: Shared, clock: Clock = utc_now) -> None:
+        """Nothing is asked yet."""
+        self._shared = shared
         self._clock = clock
 
     async def keep(self, text: str) -> str:
         """Keep a token and return its id; those that have ended go."""
         identifier = identifier_of(text)
-        async with self._lend() as session:
-            await session.fetch(sql("keep_token"), bytes.fromhex(identifier), text, bearer_of(text, self._clock()).ends)
+        ends = bearer_of(text, self._clock()).ends
+        await self._shared.fetch("keep_token", bytes.fromhex(identifier), text, ends)
         return identifier
 
     async def find(self, identifier: str) -> str | None:
         """Return a token that has not ended."""
-        async with self._lend() as session:
-            rows = await session.fetch(sql("find_token"), bytes.fromhex(identifier))
+        rows = await self._shared.fetch("find_token", bytes.fromhex(identifier))
         return str(rows[0]["token"]) if rows else None

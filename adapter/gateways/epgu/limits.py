@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from adapter.gateways.epgu.options import Clock, utc_now
 from adapter.gateways.epgu.profiles import MOSCOW
-from adapter.gateways.epgu.statements import sql
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import Mapping
 
-    from adapter.gateways.epgu.keeping import Session
+    from adapter.gateways.epgu.keeping import Shared
 
 #: Seconds of the sliding window.
 WINDOW: Final = 600.0
@@ -100,17 +98,17 @@ class LimitsInMemory:
 
 
 class LimitsInDatabase:
-    """Limits of all workers, by the database's clock. Errors of the database pass as they are."""
+    """Limits of all workers, by the database's clock. Its methods raise AwayError."""
 
-    def __init__(self, bounds: Bounds, lend: Callable[[], AbstractAsyncContextManager[Session]]) -> None:
-        """``lend`` gives a connection for one statement."""
+    def __init__(self, bounds: Bounds, shared: Shared) -> None:
+        """Nothing is asked yet."""
         self._bounds = bounds
-        self._lend = lend
+        self._shared = shared
 
     async def take_request(self) -> float:
         """Count one request, unless a period is full."""
-        async with self._lend() as session:
-            return float((await session.fetch(sql("take_request"), list(self._bounds.periods)))[0]["wait"])
+        rows = await self._shared.fetch("take_request", list(self._bounds.periods))
+        return float(rows[0]["wait"])
 
     async def take_order(self, account: str, service_code: str) -> float:
         """Count one order, unless the window is full."""
@@ -118,8 +116,7 @@ class LimitsInDatabase:
         most = self._bounds.of(service_code)
         if not most:
             return WINDOW
-        async with self._lend() as session:
-            rows = await session.fetch(sql("take_order"), whose, service_code, most, WINDOW)
+        rows = await self._shared.fetch("take_order", whose, service_code, most, WINDOW)
         return float(rows[0]["wait"])
 
 

@@ -13,3 +13,7 @@ _FOLDER: Final = Path(__file__).parent / "queries"
 def sql(name: str) -> str:
     """Return the statement of ``queries/<name>.sql``."""
     return (_FOLDER / f"{name}.sql").read_text(encoding="utf-8")
+
+
+class AwayError(Exception):
+    """What counts and keeps for all workers cannot be reached now; nothing was sent because of it."""

@@ -23,6 +23,7 @@ from yarl import URL
 from adapter.errors import AdapterError, Code, KnownError, SignerError
 from adapter.gateways.epgu.errors import ErrorClass, Failure, of_esia, token_refused
 from adapter.gateways.epgu.options import Clock, EsiaOptions, utc_now
+from adapter.gateways.epgu.statements import AwayError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -170,7 +171,13 @@ class Tokens:
         return bearer
 
     async def _brought(self, identifier: str) -> Bearer:
-        text = await self._shelf.find(identifier)
+        try:
+            text = await self._shelf.find(identifier)
+        except AwayError:
+            raise TokenError(
+                KnownError(Code.INTERNAL, "Маркер доступа из команды сейчас не прочитать: база данных недоступна"),
+                retryable=True,
+            ) from None
         if text is None:
             raise TokenError(
                 token_refused({"rule": "the token has ended"}, "Маркер доступа из команды истёк"), retryable=False
