@@ -193,13 +193,14 @@ class Session(Protocol):
 class Local:
     """Ask a register of ours for ``operation``, in the transaction of the outcome: both are there or neither.
 
-    ``content`` is what the service has read of the command. It is carried out once for each command: a crash between
-    undoes it with the outcome, and then it is carried out anew.
+    ``content`` is what the service has read of the command, ``subject`` joins it to others of one business id. It is
+    carried out once for each command: a crash between undoes it with the outcome, and then it is carried out anew.
     """
 
     register: str
     operation: str
     content: Mapping[str, Any]
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)

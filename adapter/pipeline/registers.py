@@ -17,7 +17,7 @@ from adapter.incoming import RegistersAwayError
 from adapter.journal.changes import Moved
 from adapter.journal.operations import Finish
 from adapter.journal.records import Exchange, ProofRow
-from adapter.journal.requests import Receive, request_key
+from adapter.journal.requests import Join, Receive, request_key
 from adapter.journal.writer import JournalUnavailableError, RowRefusedError
 
 if TYPE_CHECKING:
@@ -68,10 +68,10 @@ class Registers:
         async def work(session: Session) -> tuple[Finish, Sequence[Operation[Any]]]:
             reply: Reply = await register.carry_out(session, step)
             finish = runner.ending(exchange, State.REPLIED, orjson.dumps(reply.outcome), reply.code)
-            return finish, (finish,)
+            return finish, (finish, Join(exchange.id, step.subject)) if step.subject else (finish,)
 
         try:
-            finish, (result,) = await self._changes.run(work)
+            finish, (result, *_) = await self._changes.run(work)
         except Moved:
             log.warning("change undone: the exchange moved on", action=exchange.action)
             return

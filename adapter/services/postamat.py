@@ -104,8 +104,9 @@ class RegisterAction(_Action):
 
     def start(self, command: Command) -> Local:
         """Return what the register is asked for. Raises InvalidCommandError."""
-        model = read_command(command.body, self._model)
-        return Local(GATEWAY, self.action.removeprefix(f"{GATEWAY}."), model.model_dump(exclude_none=True))
+        content = read_command(command.body, self._model).model_dump(exclude_none=True)
+        operation = self.action.removeprefix(f"{GATEWAY}.")
+        return Local(GATEWAY, operation, content, subject=content.get(CASENUM, ""))
 
     def resume(self, command: Command, answer: Answer) -> Reply:  # noqa: ARG002 — it makes no call
         """Have nothing to resume from."""

@@ -210,6 +210,11 @@ async def test_two_lockers_at_the_same_moment_on_two_workers_end_in_one_state(po
         told_of = [one["casenum"] for one in system.events if one["name"] == "postamat.case-overdue"]
         assert sorted(told_of) == sorted(cases)
         assert await portal.ask("select count(*) from exchanges where action = 'postamat.call'") == len(cases)
+        of_one_case = (
+            "select array_agg(distinct action order by action) from exchanges join subjects s on s.exchange_id = id"
+        )
+        known = [GET, REGISTER, "postamat.call", "postamat.case-overdue"]
+        assert await portal.ask(f"{of_one_case} where subject = $1", cases[0]) == sorted(known)
 
 
 async def test_calls_of_a_portal_are_answered_as_it_answers_and_a_lost_answer_is_never_asked_for_again(
