@@ -278,7 +278,8 @@ async def run_worker(settings: Settings, environment: Mapping[str, str], observe
         if settings.shep is not None:
             from adapter.shep_opening import open_shep  # noqa: PLC0415  — zeep is loaded only where ШЭП is on
 
-            registry = await open_shep(settings, registry, observer, stack)
+            registry, doors = await open_shep(settings, registry, observer, stack, providers)
+            sources += doors
         registry = await open_epgu(settings, registry, observer, stack)
         worker = Worker(settings, registry, sources, observer)
         loop = asyncio.get_running_loop()

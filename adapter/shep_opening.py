@@ -5,23 +5,38 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from adapter.errors import ConfigurationError
 from adapter.gateways.shep import Level, Profile, ShepGateway, ShepOptions
+from adapter.gateways.shep.security import TransportSecurity
 from adapter.http import make_session
 from adapter.signing.kz_client import KzSigningClient
+from adapter.web.shep import EndpointOptions, ShepEndpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from contextlib import AsyncExitStack
 
+    from adapter.incoming import ArrivalSource, Provider
     from adapter.pipeline.ports import Observer, Registry
     from adapter.settings import Settings, Shep
     from adapter.settings.shep_registry import Service
+    from adapter.signing.kz_signer import KzSigner
 
 
-async def open_shep(settings: Settings, registry: Registry, observer: Observer, stack: AsyncExitStack) -> Registry:
-    """Return ``registry`` with the contours of the ШЭП; ``stack`` closes them."""
+async def open_shep(
+    settings: Settings,
+    registry: Registry,
+    observer: Observer,
+    stack: AsyncExitStack,
+    providers: Mapping[str, Provider],
+) -> tuple[Registry, list[ArrivalSource]]:
+    """Return ``registry`` with the contours of the ШЭП, and what listens to them; ``stack`` closes them.
+
+    ``providers`` take what comes in.
+    """
     shep, signing = settings.shep, settings.signing
     if shep is None or signing is None:
-        return registry
+        return registry, []
     sign_session = await stack.enter_async_context(
         make_session(timeout=signing.timeout, ssl_context=signing.ssl_context())
     )
@@ -33,7 +48,36 @@ async def open_shep(settings: Settings, registry: Registry, observer: Observer, 
         options.name: ShepGateway(options, session=session, signer=signer, observe=observer.gateway_call)
         for options in contours(shep)
     }
-    return replace(registry, gateways={**registry.gateways, **gateways})
+    ours = {action: provider for action, provider in providers.items() if provider.gateway == "shep"}
+    registry = replace(
+        registry,
+        gateways={**registry.gateways, **gateways},
+        providers={**registry.providers, **ours},
+    )
+    return registry, [_endpoint(shep, signer)] if ours else []
+
+
+def _endpoint(shep: Shep, signer: KzSigner) -> ShepEndpoint:
+    """Return the doors that the gateway calls. Raises ConfigurationError."""
+    if shep.listen is None or shep.public_url is None:
+        raise ConfigurationError({"SHEP_PUBLIC_URL": "is required with SHEP_LISTEN"})
+    known = shep.registry
+
+    def profile_of(service_id: str | None) -> Profile:
+        service = known.service(service_id or "")
+        return Profile() if service is None else profile(service)
+
+    def is_sync(service_id: str) -> bool:
+        service = known.service(service_id)
+        return service is not None and service.is_sync
+
+    security = TransportSecurity(
+        signer, key=shep.system_key, expected_bin=shep.gateway_bin or "", certificates=shep.gateway_certs or ()
+    )
+    options = EndpointOptions(
+        listen=shep.listen, public_url=shep.public_url, profile_of=profile_of, known=is_sync, zone=shep.zone
+    )
+    return ShepEndpoint(options, security)
 
 
 def contours(shep: Shep) -> list[ShepOptions]:

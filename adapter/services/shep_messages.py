@@ -7,22 +7,14 @@ which password is the deployment's, never a command's.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any, Final
 
 from adapter.errors import FieldFault
 from adapter.exchange import Example
 from adapter.services.command import read_command
 from adapter.services.shep_common import (
-    PROPERTIES,
     VARIABLE,
     Data,
-    Holder,
-    Id,
-    Property,
-    SignData,
-    Strict,
     answered,
     called,
     check_route,
@@ -32,6 +24,7 @@ from adapter.services.shep_common import (
     registered,
     registry_of,
 )
+from adapter.services.shep_models import AsyncCommand, FetchCommand, NotifyCommand, StatusCommand, SyncCommand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -42,85 +35,7 @@ if TYPE_CHECKING:
 
 #: The registry brings an action of its own per service.
 MODES: Final = (VARIABLE,)
-_SIGN: Final = "Подпись бизнес-данных: none, system — системой, official — должностным лицом; по умолчанию из реестра"
 _DATA: Final = {"form": "child", "content": '<r:request xmlns:r="urn:example"><r:iin>000000000000</r:iin></r:request>'}
-
-
-class RequestInfo(Strict):
-    """What a synchronous request says of itself."""
-
-    service_id: Id = Field(description="Ключ сервиса")
-    correlation_id: Id | None = Field(None, description="Идентификатор цепочки")
-    route_id: Id | None = Field(None, description="Маршрут")
-    properties: list[Property] = PROPERTIES
-
-
-class SyncCommand(Strict):
-    """The body of shep.sync.send."""
-
-    request_info: RequestInfo = Field(description="Сведения о запросе")
-    request_data: Holder = Field(description="Данные запроса")
-    sign_data: SignData | None = Field(None, description=_SIGN)
-
-
-class MessageInfo(Strict):
-    """What an asynchronous message says of itself."""
-
-    service_id: Id = Field(description="Ключ сервиса")
-    message_type: Literal["REQUEST", "RESPONSE", "NOTIFICATION", "UPDATE"] = Field(description="Вид сообщения")
-    correlation_id: Id | None = Field(None, description="Идентификатор цепочки; обязателен, если это не REQUEST")
-    route_id: Id | None = Field(None, description="Маршрут")
-    properties: list[Property] = PROPERTIES
-
-
-class AsyncCommand(Strict):
-    """The body of shep.async.send."""
-
-    message_info: MessageInfo = Field(description="Сведения о сообщении")
-    message_data: Holder = Field(description="Данные сообщения")
-    sign_data: SignData | None = Field(None, description=_SIGN)
-
-
-class StatusCommand(Strict):
-    """The body of shep.async.status."""
-
-    message_id: Id = Field(description="Идентификатор сообщения, присвоенный шлюзом")
-    service_id: Id | None = Field(None, description="Ключ сервиса; нужен для сервисов ВШЭП")
-    properties: list[Property] = PROPERTIES
-
-
-class FetchCommand(Strict):
-    """The body of shep.async.get-messages."""
-
-    service_id: Id = Field(description="Ключ сервиса")
-    message_id: Id | None = Field(None, description="Одно сообщение")
-    correlation_id: Id | None = Field(None, description="Сообщения одной цепочки")
-    amount: int | None = Field(None, ge=0, le=100_000, description="Наибольшее число сообщений")
-    properties: list[Property] = PROPERTIES
-
-
-class DeliveryError(Strict):
-    """Why a message was not taken."""
-
-    error_code: Id = Field(description="Код ошибки")
-    error_message: str = Field(min_length=1, max_length=4000, description="Сообщение об ошибке")
-    error_data: str | None = Field(None, max_length=4000, description="Данные ошибки")
-
-
-class DeliveryStatus(Strict):
-    """Whether a message was taken; the spelling MESSAGE_NOT_ACCTEPTED is that of the XSD."""
-
-    receive_status: Literal["MESSAGE_ACCEPTED", "MESSAGE_NOT_ACCTEPTED"] = Field(description="Принято ли сообщение")
-    resend_message: Literal["RESEND", "NOT_RESEND"] = Field("NOT_RESEND", description="Доставить ли снова")
-    error: DeliveryError | None = Field(None, description="Причина, если не принято")
-
-
-class NotifyCommand(Strict):
-    """The body of shep.async.notify-delivery."""
-
-    message_id: Id = Field(description="Идентификатор сообщения, присвоенный шлюзом")
-    service_id: Id = Field(description="Ключ сервиса")
-    delivery_status: DeliveryStatus = Field(description="Состояние доставки")
 
 
 class _ShepService:

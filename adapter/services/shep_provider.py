@@ -1,0 +1,179 @@
+"""What the ШЭП brings: messages, news of ours, and synchronous requests, which upstream answers by a command.
+
+The content of each is its business data as JSON; what the gateway said beside them are its facts.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from pydantic import Field
+
+from adapter.errors import Code, FieldFault, KnownError
+from adapter.exchange import Event, Example
+from adapter.incoming import Done, Look, Say
+from adapter.services.command import read_command
+from adapter.services.shep_common import VARIABLE, Data, Id, Strict, data_of, described, plain, registry_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from adapter.exchange import Answer, Command, Reply, Service
+    from adapter.incoming import Found, Incoming, Provider
+    from adapter.settings.shep_registry import ShepRegistry
+
+MESSAGE: Final = "shep.message"
+STATUS: Final = "shep.status"
+REQUEST: Final = "shep.sync"
+ANSWER: Final = "shep.sync.answer"
+MODES: Final = (VARIABLE,)
+_LISTEN: Final = "SHEP_LISTEN"
+#: Rule 15 of order № 104 gives a synchronous exchange one minute; the rest of it is the way back.
+PATIENCE: Final = timedelta(seconds=50)
+
+
+class _Told:
+    """A message that becomes one event, and nothing else."""
+
+    action: str
+    title: str
+    gateway = "shep"
+    deadline = timedelta(days=1)
+    provides: Sequence[tuple[str, str]] = ()
+    events: Sequence[str] = ()
+
+    def subject(self, incoming: Incoming) -> str:
+        """Return what the endpoint said."""
+        return incoming.subject
+
+    def begin(self, incoming: Incoming) -> Done:
+        """Tell of the message: what the gateway said of it, and its business data."""
+        body: dict[str, Any] = dict(incoming.facts)
+        if incoming.content:
+            body["data"] = orjson.loads(incoming.content)
+        return Done([Event(self.events[0], body)])
+
+    def proceed(self, incoming: Incoming, answer: Answer) -> Done:  # noqa: ARG002  — it makes no call
+        """Have nothing to proceed from."""
+        raise KnownError(Code.INTERNAL)
+
+
+class Messages(_Told):
+    """Messages that the gateway delivers."""
+
+    action = MESSAGE
+    title = "Сообщения, доставленные ШЭП"
+    events: Sequence[str] = ("shep.message.received",)
+
+
+class Statuses(_Told):
+    """News of messages that were sent."""
+
+    action = STATUS
+    title = "Уведомления ШЭП об изменении статусов"
+    events: Sequence[str] = ("shep.status.changed",)
+
+
+class Requests(_Told):
+    """Synchronous requests: whoever asks waits."""
+
+    action = REQUEST
+    title = "Синхронные запросы через ШЭП"
+    events: Sequence[str] = ("shep.sync.requested",)
+    deadline = PATIENCE
+
+
+class Verdict(Strict):
+    """The status of an answer."""
+
+    code: str = Field("Success", min_length=1, max_length=250, description="Код статуса")
+    message: str = Field("Успешно", min_length=1, max_length=250, description="Пояснение")
+
+
+class AnswerError(Strict):
+    """Why there is no answer."""
+
+    error_code: Id = Field(description="Код ошибки")
+    error_message: str = Field(min_length=1, max_length=4000, description="Сообщение об ошибке")
+    error_data: str | None = Field(None, max_length=4000, description="Данные ошибки")
+
+
+class AnswerCommand(Strict):
+    """The body of a command: which request, and an answer or an error."""
+
+    message_id: Id = Field(description="message_id запроса из события")
+    data: Data | None = Field(None, description="Бизнес-данные ответа")
+    status: Verdict | None = Field(None, description="Статус ответа; по умолчанию Success")
+    error: AnswerError | None = Field(None, description="Ошибка вместо ответа")
+
+
+class SyncAnswer:
+    """Has the last word to a synchronous request that is held open. Pure: no I/O, no clock."""
+
+    action = ANSWER
+    title = "Ответ на синхронный запрос через ШЭП"
+    gateway = "shep"
+    deadline = PATIENCE
+    schema: str | None = None
+    examples: Sequence[Example] = (
+        Example(
+            "Ответ (пример наш)",
+            {
+                "message_id": "2b0f5a4e-3f0f-4a6d-9a35-0242ac120002",
+                "data": {"form": "child", "content": '<r:answer xmlns:r="urn:example">да</r:answer>'},
+            },
+            {"result": {"message_id": "2b0f5a4e-3f0f-4a6d-9a35-0242ac120002"}},
+        ),
+    )
+
+    def __init__(self, registry: ShepRegistry) -> None:
+        """``registry`` says in which form a service's data stand."""
+        self._registry = registry
+
+    def start(self, command: Command) -> Look:
+        """Look the request up. Raises InvalidCommandError."""
+        model = read_command(command.body, AnswerCommand, rules=_one_of_two)
+        return Look((REQUEST,), model.message_id)
+
+    def found(self, command: Command, found: Found) -> Say:
+        """Return the word. Raises KnownError for a request that is not there."""
+        model = read_command(command.body, AnswerCommand, rules=_one_of_two)
+        if found.request is None:
+            raise KnownError(Code.REQUEST_NOT_FOUND)
+        service = self._registry.service(str(found.request.incoming.facts.get("service_id", "")))
+        said: dict[str, Any] = {"status": plain(model.status or Verdict())}
+        if model.error is not None:
+            said = {"error": plain(model.error)}
+        elif model.data is not None:
+            said["data"] = data_of(model.data, service)
+        outcome = {"result": {"message_id": model.message_id}}
+        return Say(found.request.id, orjson.dumps(said), outcome, subject=model.message_id)
+
+    def resume(self, command: Command, answer: Answer) -> Reply:  # noqa: ARG002  — it makes no call
+        """Have nothing to resume from."""
+        raise KnownError(Code.INTERNAL)
+
+    def command_schema(self) -> Mapping[str, Any]:
+        """Return the JSON Schema of the command."""
+        return described(self.action, self.title, AnswerCommand)
+
+
+def _one_of_two(tree: Mapping[str, Any]) -> Iterator[FieldFault]:
+    if tree.get("error") is not None and (tree.get("data") is not None or tree.get("status") is not None):
+        yield FieldFault("error", "указывается либо error, либо data и status")
+
+
+def make_all(environment: Mapping[str, str]) -> Sequence[Service]:
+    """Return the answer's service where there is a registry: else ШЭП is off."""
+    registry = registry_of(environment)
+    return (SyncAnswer(registry),) if registry.services else ()
+
+
+def make_providers(environment: Mapping[str, str], actions: Collection[str]) -> Sequence[Provider]:
+    """Return who takes what comes in, where the gateway is listened to."""
+    listening = environment.get(_LISTEN, "").strip().lower() not in {"", "off"}
+    if not listening or not any(action.startswith("shep.") for action in actions):
+        return ()
+    return (Messages(), Statuses(), Requests())
