@@ -33,10 +33,6 @@ if TYPE_CHECKING:
 DATABASE = "adapter"
 #: One вид сведений that brings orders of ЕПГУ, as the demo of correspondence sends them.
 ORDER_TYPES = '[{"namespace": "http://example.org/visit/1.0.0"}]'
-#: API-Keys of the ЕПГУ simulator: of the head of an organisation, and of an employee with an attorney.
-API_KEYS = ",".join(
-    f"{name}={n * 8}-{n * 4}-4{n * 3}-8{n * 3}-{n * 12}" for name, n in (("head", "1"), ("attorney", "2"))
-)
 #: Outgoing variables that a checked-out project may want to add to the adapter of this stack.
 PASSED_ON = ("LOG_LEVEL", "LOG_FORMAT")
 #: The real gateway hands an unconfirmed answer out again after 15 minutes; nobody at a desk waits that long.
@@ -128,10 +124,6 @@ class Stack:
         environment |= {
             "POSTAMAT_TOKEN": f"file:{self.locker_token}",
             "POSTAMAT_LISTEN": f"127.0.0.1:{ports['lockers']}",
-            "EPGU_URL": epgu_url,
-            "ESIA_URL": epgu_url,
-            "EPGU_SYSTEM": "MNEMONIKA",
-            "ESIA_API_KEYS": API_KEYS,
         }
         self._run_adapter(self.adapter, ports["health"], "consumes every action", environment)
         self._write_upstream(simulator_url, epgu_url)
@@ -223,6 +215,11 @@ class Stack:
             "MQ_PREFETCH": "20",
             "MEMORY_LIMIT": "1GB",
         } | {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+
+    def kill_adapter(self) -> None:
+        """End the adapter as a crash would, and start it again."""
+        self.adapter.kill()
+        self.up()
 
     @property
     def database(self) -> dict[str, str]:
@@ -326,7 +323,8 @@ def _demo_correspondence() -> int:
 
     def show(stack: Stack) -> int:
         trace = compose.trace if compose.owned() else correspondence.tracer(stack.database)
-        return correspondence.main(read_upstream(stack.upstream_env), trace)
+        kill = compose.kill_adapter if compose.owned() else stack.kill_adapter
+        return correspondence.main(read_upstream(stack.upstream_env), trace, kill)
 
     return correspondence.close(lambda: _show(show))
 
