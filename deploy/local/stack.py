@@ -216,6 +216,11 @@ class Stack:
             "MEMORY_LIMIT": "1GB",
         } | {name: os.environ[name] for name in PASSED_ON if name in os.environ}
 
+    def kill_adapter(self) -> None:
+        """End the adapter as a crash would, and start it again."""
+        self.adapter.kill()
+        self.up()
+
     @property
     def database(self) -> dict[str, str]:
         """The variables of the journal."""
@@ -318,7 +323,8 @@ def _demo_correspondence() -> int:
 
     def show(stack: Stack) -> int:
         trace = compose.trace if compose.owned() else correspondence.tracer(stack.database)
-        return correspondence.main(read_upstream(stack.upstream_env), trace)
+        kill = compose.kill_adapter if compose.owned() else stack.kill_adapter
+        return correspondence.main(read_upstream(stack.upstream_env), trace, kill)
 
     return correspondence.close(lambda: _show(show))
 
