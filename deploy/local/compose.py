@@ -74,6 +74,12 @@ def down() -> None:
         OWNED.unlink(missing_ok=True)
 
 
+def kill_adapter() -> None:
+    """End the adapter as a crash would, and start it again. Raises StepError."""
+    _compose("kill", "--signal", "KILL", "adapter")
+    up()
+
+
 def trace(identifier: str) -> str:
     """Return what ``adapter trace`` prints of one id, as JSON."""
     return _compose("exec", "-T", "adapter", "adapter", "trace", identifier, "--json")

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 NAMESPACE: Final = "http://example.org/visit/1.0.0"
 QUESTION: Final = "Прошу перенести запись на другой день"
 ANSWER: Final = "Запись перенесена на 3 декабря, 10:30"
-SECONDS: Final = 30
+SECONDS: Final = 60
+#: Seconds between a message's departure and the kill.
+_ON_ITS_WAY: Final = 0.05
 _CLERK: Final = "Петрова А.В."
 _VISIT: Final = "<t:service>Запись на приём</t:service><t:day>2026-12-01</t:day>"
 
@@ -96,11 +98,14 @@ class Account:
 class Talk:
     """One conversation; every step returns what is wrong, or nothing."""
 
-    def __init__(self, account: Account, upstream: Upstream, trace: Callable[[str], str]) -> None:
-        """``trace`` returns what ``adapter trace ID --json`` prints."""
+    def __init__(
+        self, account: Account, upstream: Upstream, trace: Callable[[str], str], kill: Callable[[], None]
+    ) -> None:
+        """``trace`` returns what ``adapter trace ID --json`` prints, ``kill`` ends the adapter and starts it again."""
         self._account = account
         self._upstream = upstream
         self._trace = trace
+        self._kill = kill
         self._order = 0
         self._order_message = ""
         self._message = ""
@@ -190,6 +195,65 @@ class Talk:
         ]
         return "" if found == wanted else f"it shows {found}"
 
+    async def killed_order(self) -> str:
+        """Kill the adapter while an order is on its way."""
+        self._order = await self._account.order()
+        await self._killed()
+        await self._event("epgu.order.received")
+        view = await self._account.shows(self._order, lambda view: view["status"] == "2")
+        return "" if view["status"] == "2" else f"it shows {view['statuses']}"
+
+    async def killed_status(self) -> str:
+        """Kill it while a status is on its way."""
+        command = {"tech_code": 6, "send_message_allowed": True}
+        wrong, _ = await asyncio.gather(self._command("epgu.order.set-status", command), self._killed())
+        view = await self._account.view(self._order)
+        return wrong or ("" if view["status"] == "6" else f"it shows {view['statuses']}")
+
+    async def killed_message(self) -> str:
+        """Kill it while a citizen's message is on its way."""
+        _, told = await self._account.write(self._order, QUESTION)
+        self._message = told["message_id"]
+        await self._killed()
+        await self._event("epgu.message.received")
+        return await self.said_ok()
+
+    async def killed_answer(self) -> str:
+        """Kill it while the agency's message is on its way."""
+        wrong, _ = await asyncio.gather(self._command("epgu.message.send", {"text": ANSWER}), self._killed())
+        view = await self._account.view(self._order)
+        return wrong or ("" if len(view["messages"]) > 1 else f"it shows {view['messages']}")
+
+    async def counted(self) -> str:
+        """Count what the four kills left: events by their ids, answers, statuses, messages, exchanges."""
+        told = {
+            (name, message_id)
+            for name, message_id, body in self._upstream.told
+            if json.loads(body).get("order_id") == self._order
+        }
+        view = await self._account.view(self._order)
+        answers = await self._account.answers(self._message)
+        trace = json.loads(await asyncio.to_thread(self._trace, str(self._order)))["conversation"]
+        found = {
+            "events": sorted(name for name, _ in told),
+            "answers": [answer["kind"] for answer in answers],
+            "statuses": [status["code"] for status in view["statuses"]],
+            "messages": [message["text"] for message in view["messages"]],
+            "exchanges": [(one["direction"], one["state"]) for one in trace],
+        }
+        wanted = {
+            "events": ["epgu.message.received", "epgu.order.received"],
+            "answers": ["content"],
+            "statuses": ["21", "2", "6"],
+            "messages": [QUESTION, ANSWER],
+            "exchanges": [(direction, "replied") for direction in ("in", "out", "in", "out")],
+        }
+        return "" if found == wanted else f"found {found}"
+
+    async def _killed(self) -> None:
+        await asyncio.sleep(_ON_ITS_WAY)
+        await asyncio.to_thread(self._kill)
+
     async def _event(self, name: str) -> dict[str, Any]:
         return await self._upstream.event(name, lambda body: body.get("order_id") == self._order)
 
@@ -212,6 +276,11 @@ STEPS: Final[Sequence[tuple[str, Callable[[Talk], Awaitable[str]]]]] = (
     ("the agency's own answer: the account follows the latest status", Talk.own_answer),
     ("the citizen cancels; the agency answers", Talk.cancel),
     ("adapter trace shows both directions in order", Talk.trace),
+    ("kill -9 while an order is on its way", Talk.killed_order),
+    ("kill -9 while a status is on its way", Talk.killed_status),
+    ("kill -9 while the citizen's message is on its way", Talk.killed_message),
+    ("kill -9 while the agency's message is on its way", Talk.killed_answer),
+    ("after four kills nothing is lost and nothing is doubled", Talk.counted),
 )
 
 
@@ -241,15 +310,15 @@ def close(demo: Callable[[], int]) -> int:
     return 0 if good == len(STEPS) else 1
 
 
-def main(variables: Mapping[str, str], trace: Callable[[str], str]) -> int:
+def main(variables: Mapping[str, str], trace: Callable[[str], str], kill: Callable[[], None]) -> int:
     """Run the demo against the stack ``variables`` lead to; return how many steps held."""
-    return asyncio.run(_run(variables, trace))
+    return asyncio.run(_run(variables, trace, kill))
 
 
-async def _run(variables: Mapping[str, str], trace: Callable[[str], str]) -> int:
+async def _run(variables: Mapping[str, str], trace: Callable[[str], str], kill: Callable[[], None]) -> int:
     good = 0
     async with Account(variables["SIM_SMEV_URL"]) as account, Upstream(variables) as upstream:
-        talk = Talk(account, upstream, trace)
+        talk = Talk(account, upstream, trace, kill)
         for number, (title, take) in enumerate(STEPS, start=1):
             try:
                 wrong = await take(talk)

@@ -51,6 +51,8 @@ class Upstream:
         self._variables = variables
         self._waiting: dict[str, asyncio.Future[AbstractIncomingMessage]] = {}
         self._talks: dict[str, Conversation] = {}
+        #: Every event as it came: its name, its message_id, its bytes.
+        self.told: list[tuple[str, str, bytes]] = []
         #: Every event heard so far: its name and its body.
         self.events: list[tuple[str, dict[str, Any]]] = []
 
@@ -133,6 +135,7 @@ class Upstream:
             waiting.set_result(message)
 
     async def _take_event(self, message: AbstractIncomingMessage) -> None:
+        self.told.append((message.routing_key or "", message.message_id or "", message.body))
         self.events.append((message.routing_key or "", json.loads(message.body)))
         talk = self._talks.get(message.correlation_id or "")
         if talk is not None:
