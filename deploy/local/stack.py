@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 DATABASE = "adapter"
 #: One вид сведений that brings orders of ЕПГУ, as the demo of correspondence sends them.
 ORDER_TYPES = '[{"namespace": "http://example.org/visit/1.0.0"}]'
+#: API-Keys of the ЕПГУ simulator: of the head of an organisation, and of an employee with an attorney.
+API_KEYS = ",".join(
+    f"{name}={n * 8}-{n * 4}-4{n * 3}-8{n * 3}-{n * 12}" for name, n in (("head", "1"), ("attorney", "2"))
+)
 #: Outgoing variables that a checked-out project may want to add to the adapter of this stack.
 PASSED_ON = ("LOG_LEVEL", "LOG_FORMAT")
 #: The real gateway hands an unconfirmed answer out again after 15 minutes; nobody at a desk waits that long.
@@ -124,6 +128,10 @@ class Stack:
         environment |= {
             "POSTAMAT_TOKEN": f"file:{self.locker_token}",
             "POSTAMAT_LISTEN": f"127.0.0.1:{ports['lockers']}",
+            "EPGU_URL": epgu_url,
+            "ESIA_URL": epgu_url,
+            "EPGU_SYSTEM": "MNEMONIKA",
+            "ESIA_API_KEYS": API_KEYS,
         }
         self._run_adapter(self.adapter, ports["health"], "consumes every action", environment)
         self._write_upstream(simulator_url, epgu_url)
