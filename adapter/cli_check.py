@@ -81,6 +81,7 @@ async def _look(settings: Settings, *, quiet: bool) -> list[Finding]:
         ("database", _database),
         ("signing service", _signing),
         ("СМЭВ3", _smev),
+        ("ШЭП", _shep),
         ("metrics", _metrics),
     ]
     for name, check in checks:
@@ -142,6 +143,8 @@ async def _signing(settings: Settings) -> str:
     signing = settings.signing
     if signing is None:
         return "not needed by the served actions"
+    if settings.smev is None and settings.epgu is None:
+        return f"{signing.url} is for ШЭП alone: its keys are tried by the first call"
     wanted = [signing.key_ov, *([signing.key_sp] if signing.personal else [])]
     async with make_session(timeout=signing.timeout, ssl_context=signing.ssl_context()) as session:
         keys = {name: await _key(name, signing, session) for name in wanted}
@@ -171,6 +174,19 @@ async def _smev(settings: Settings) -> str:
         session.get(smev.endpoint, allow_redirects=False) as response,
     ):
         return f"{smev.endpoint} answers (HTTP {response.status}), schema {smev.version}, node {smev.node_id}"
+
+
+async def _shep(settings: Settings) -> str:
+    shep = settings.shep
+    if shep is None:
+        return "not needed by the served actions"
+    urls = (shep.sync_url, shep.async_url, shep.outer_sync_url, shep.outer_async_url)
+    async with make_session(timeout=_PATIENCE) as session:
+        for url in filter(None, urls):
+            async with session.get(url, allow_redirects=False):
+                pass
+    listening = "off" if shep.listen is None else f"at {shep.public_url}"
+    return f"every channel answers; {len(shep.registry.services)} services registered, listening {listening}"
 
 
 async def _metrics(settings: Settings) -> str:

@@ -86,7 +86,7 @@ class ShepEndpoint:
 
     def __init__(self, options: EndpointOptions, security: TransportSecurity) -> None:
         """``security`` judges what comes in and signs what is answered."""
-        self._options = options
+        self.options = options
         self._security = security
 
     async def run(self, arrivals: Arrivals) -> None:
@@ -96,7 +96,7 @@ class ShepEndpoint:
         try:
             while True:
                 try:
-                    await web.TCPSite(runner, *self._options.listen).start()
+                    await web.TCPSite(runner, *self.options.listen).start()
                 except OSError as error:
                     log.warning("the ШЭП cannot be heard yet", error=type(error).__name__, retry_in=_LISTEN_AGAIN)
                     await asyncio.sleep(_LISTEN_AGAIN)
@@ -111,19 +111,19 @@ class ShepEndpoint:
         """Return both doors with their WSDLs."""
         app = web.Application(client_max_size=MESSAGE_LIMIT)
         for door, path in PATHS.items():
-            app.router.add_get(path, describe(door, self._options.public_url.rstrip("/") + path))
+            app.router.add_get(path, describe(door, self.options.public_url.rstrip("/") + path))
             app.router.add_post(path, self._door(door, arrivals))
         return app
 
     def _door(self, door: str, arrivals: Arrivals) -> Callable[[web.Request], Any]:
         async def take(request: web.Request) -> web.Response:
             operation: Operation | None = None
-            profile = self._options.profile_of(None)
+            profile = self.options.profile_of(None)
             try:
                 message = await _read(request)
                 key = _operation_key(message, door)
                 operation = OPERATIONS[key]
-                profile = self._options.profile_of(service_of(message.values))
+                profile = self.options.profile_of(service_of(message.values))
                 incoming = await self._judged(key, message, profile)
                 await _keep(arrivals, incoming)
                 values = await self._answered(key, message, incoming, arrivals)
@@ -145,7 +145,7 @@ class ShepEndpoint:
         if doubt is not None:
             raise _FaultError("Client", doubt.code, doubt.description)
         incoming = _incoming(key, message, judgement.signature, judgement.facts())
-        if key == SYNC_SEND and not self._options.known(str(incoming.facts.get("service_id", ""))):
+        if key == SYNC_SEND and not self.options.known(str(incoming.facts.get("service_id", ""))):
             raise _FaultError("Client", Code.UNKNOWN_REQUEST.wire, "Сервис здесь не обслуживается")
         return incoming
 
@@ -158,7 +158,7 @@ class ShepEndpoint:
         if key == PUSH:
             return {"correlation_id": "", **echoed, "response_date": self._now(), "session_id": session}
         try:
-            word = await arrivals.word(incoming, self._options.patience)
+            word = await arrivals.word(incoming, self.options.patience)
         except JournalUnavailableError:
             raise _away() from None
         if word is None:
@@ -188,7 +188,7 @@ class ShepEndpoint:
         return web.Response(body=raw, status=status, content_type="text/xml", charset="utf-8")
 
     def _now(self) -> datetime:
-        return datetime.now(self._options.zone)
+        return datetime.now(self.options.zone)
 
 
 async def _read(request: web.Request) -> Message:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -20,6 +21,7 @@ from adapter.bootstrap import open_gateways
 from adapter.errors import Code
 from adapter.services.registry import known_actions, make_providers, make_services
 from adapter.shep_opening import open_shep
+from adapter.web.shep import ShepEndpoint
 from adapter.worker import Worker
 from adapter.xml.wssecurity import verify_document
 from simulators.keys import make_keys
@@ -103,12 +105,16 @@ async def told(queue: asyncio.Queue[Any]) -> dict[str, Any]:
 
 @pytest.fixture
 async def shep(
+    request: pytest.FixtureRequest,
     builder: HouseBuilder,
     stand: Stand,
     shep_keys: Path,
     tmp_path: Path,
 ) -> AsyncIterator[Shep]:
-    """A worker that serves every action of the ШЭП, and the simulator that knows its door."""
+    """A worker that serves every action of the ШЭП, and the simulator that knows its door.
+
+    A parameter is how long a synchronous caller is held, in seconds.
+    """
     make_keys(shep_keys.parent)
     registry = tmp_path / "services.toml"
     registry.write_text(SAMPLE.read_text("utf-8") + OURS, encoding="utf-8")
@@ -137,6 +143,9 @@ async def shep(
         providers, books = make_providers(services, environment), Books()
         opened, sources = await open_gateways(settings, services, books, stack, providers)
         opened, doors = await open_shep(settings, opened, books, stack, providers)
+        for endpoint in doors:
+            assert isinstance(endpoint, ShepEndpoint)
+            endpoint.options = replace(endpoint.options, patience=getattr(request, "param", 50.0))
         worker = Worker(settings, opened, [*sources, *doors], books)
         task = asyncio.create_task(worker.run())
         await builder.until(worker, task)
@@ -247,6 +256,18 @@ async def test_a_synchronous_request_is_answered_by_a_command(shep: Shep) -> Non
     assert answer["response_data"]["data"]["content"] == "<yes/>"
     again = await shep.upstream.ask("shep.sync.answer", command)
     assert again["error"]["error_code"] == Code.ALREADY_ANSWERED.wire
+
+
+@pytest.mark.parametrize("shep", [0.3], indirect=True)
+async def test_an_answer_that_comes_too_late_is_refused(shep: Shep) -> None:
+    async with shep.events("shep.sync.requested") as arrived:
+        asked = {"sender_id": "other", "service_id": "OwnSync", "data": DATA}
+        refused = await shep.stand.post("/_sim/ask", asked, 502)
+        request = await told(arrived)
+    assert Code.EXPIRED.wire in refused["data"]
+    command = {"message_id": request["message_id"], "data": {"content": "<yes/>"}}
+    late = await shep.upstream.ask("shep.sync.answer", command)
+    assert late["error"]["error_code"] == Code.TOO_LATE.wire
 
 
 async def test_an_error_is_an_answer_too(shep: Shep) -> None:
