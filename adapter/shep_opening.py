@@ -10,15 +10,18 @@ from adapter.gateways.shep import Level, Profile, ShepGateway, ShepOptions
 from adapter.gateways.shep.security import TransportSecurity
 from adapter.http import make_session
 from adapter.signing.kz_client import KzSigningClient
+from adapter.signing.kz_ncanode import NcaNodeSigner, Pkcs12
 from adapter.web.shep import EndpointOptions, ShepEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AsyncExitStack
 
+    import aiohttp
+
     from adapter.incoming import ArrivalSource, Provider
     from adapter.pipeline.ports import Observer, Registry
-    from adapter.settings import Settings, Shep
+    from adapter.settings import Settings, Shep, Signing
     from adapter.settings.shep_registry import Service
     from adapter.signing.kz_signer import KzSigner
 
@@ -41,9 +44,7 @@ async def open_shep(
         make_session(timeout=signing.timeout, ssl_context=signing.ssl_context())
     )
     session = await stack.enter_async_context(make_session(timeout=max(shep.sync_timeout, shep.async_timeout)))
-    signer = KzSigningClient(
-        signing.url, session=sign_session, tokens=shep.tokens, trust=shep.trust or (), timeout=signing.timeout
-    )
+    signer = _signer(shep, signing, sign_session)
     gateways = {
         options.name: ShepGateway(options, session=session, signer=signer, observe=observer.gateway_call)
         for options in contours(shep)
@@ -78,6 +79,20 @@ def _endpoint(shep: Shep, signer: KzSigner) -> ShepEndpoint:
         listen=shep.listen, public_url=shep.public_url, profile_of=profile_of, known=is_sync, zone=shep.zone
     )
     return ShepEndpoint(options, security)
+
+
+def _signer(shep: Shep, signing: Signing, session: aiohttp.ClientSession) -> KzSigner:
+    """Return what signs: a service of our contract by tokens, or NCANode, which is sent the keys with each call."""
+    if shep.backend == "contract":
+        return KzSigningClient(
+            signing.url, session=session, tokens=shep.tokens, trust=shep.trust or (), timeout=signing.timeout
+        )
+    given = (
+        (shep.system_key, shep.system_p12, shep.system_p12_password),
+        (shep.official_key, shep.official_p12, shep.official_p12_password),
+    )
+    keys = {name: Pkcs12(p12, password) for name, p12, password in given if p12 is not None and password is not None}
+    return NcaNodeSigner(signing.url, session=session, keys=keys, timeout=signing.timeout)
 
 
 def contours(shep: Shep) -> list[ShepOptions]:

@@ -185,14 +185,28 @@ def _shep_outer(registry: ShepRegistry, sync_url: str | None, async_url: str | N
             yield name, "is required: SHEP_SERVICES_FILE has services of the ВШЭП"
 
 
-def _shep_login(token: str | None, certificate: Pem | None) -> Faults:
-    if token is None and certificate is None:
+def _shep_login(backend: str, token: str | None, certificate: Pem | None) -> Faults:
+    if backend == "contract" and token is None and certificate is None:
         yield "SHEP_SIGN_TOKEN", "is required unless SIGN_CLIENT_CERT logs us in"
 
 
-def _shep_official(registry: ShepRegistry, token: str | None, certificate: Pem | None) -> Faults:
-    if token is None and certificate is None and any(row.sign_data == "official" for row in registry.services):
-        yield "SHEP_SIGN_TOKEN_OFFICIAL", "is required: SHEP_SERVICES_FILE has data signed by the official"
+def _shep_official(
+    registry: ShepRegistry, backend: str, token: str | None, certificate: Pem | None, p12: bytes | None
+) -> Faults:
+    absent = p12 is None if backend == "ncanode" else token is None and certificate is None
+    if absent and any(row.sign_data == "official" for row in registry.services):
+        name = "SHEP_NCANODE_P12_OFFICIAL" if backend == "ncanode" else "SHEP_SIGN_TOKEN_OFFICIAL"
+        yield name, "is required: SHEP_SERVICES_FILE has data signed by the official"
+
+
+def _shep_keys(backend: str, p12: bytes | None) -> Faults:
+    if backend == "ncanode" and p12 is None:
+        yield "SHEP_NCANODE_P12", "is required with SHEP_SIGN_BACKEND=ncanode"
+
+
+def _shep_alone(backend: str, _: object) -> Faults:
+    if backend == "ncanode":
+        yield "SHEP_SIGN_BACKEND", "may be ncanode only where ШЭП alone is served: SIGN_SERVICE is one address"
 
 
 def _shep_owner(registry: ShepRegistry, own: str | None) -> Faults:
@@ -227,8 +241,22 @@ CHECKS: tuple[Check, ...] = (
     (("FILES_ROOT",), _files_root),
     (("FILES_IN_PATHS",), _files_in),
     (("SHEP_SERVICES_FILE", "VSHEP_SYNC_URL", "VSHEP_ASYNC_URL"), _shep_outer),
-    (("SHEP_SIGN_TOKEN", "SIGN_CLIENT_CERT"), _shep_login),
-    (("SHEP_SERVICES_FILE", "SHEP_SIGN_TOKEN_OFFICIAL", "SIGN_CLIENT_CERT"), _shep_official),
+    (("SHEP_SIGN_BACKEND", "SHEP_SIGN_TOKEN", "SIGN_CLIENT_CERT"), _shep_login),
+    (("SHEP_SIGN_BACKEND", "SHEP_NCANODE_P12"), _shep_keys),
+    (("SHEP_SIGN_BACKEND", "SMEV_TEST_MESSAGE"), _shep_alone),
+    (("SHEP_SIGN_BACKEND", "EPGU_ENV"), _shep_alone),
+    _together("SHEP_NCANODE_P12", "SHEP_NCANODE_PASSWORD"),
+    _together("SHEP_NCANODE_P12_OFFICIAL", "SHEP_NCANODE_PASSWORD_OFFICIAL"),
+    (
+        (
+            "SHEP_SERVICES_FILE",
+            "SHEP_SIGN_BACKEND",
+            "SHEP_SIGN_TOKEN_OFFICIAL",
+            "SIGN_CLIENT_CERT",
+            "SHEP_NCANODE_P12_OFFICIAL",
+        ),
+        _shep_official,
+    ),
     (("SHEP_SERVICES_FILE", "SHEP_BIN"), _shep_owner),
     (("SHEP_LISTEN", "SHEP_PUBLIC_URL"), _shep_met),
     (("SIGN_TOKEN_OV", "SIGN_CLIENT_CERT", "EPGU_CHUNK_META"), _signing_login),

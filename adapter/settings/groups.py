@@ -248,6 +248,11 @@ class Shep:
     gateway_bin: str | None
     gateway_certs: tuple[bytes, ...] | None = field(repr=False)
     trust: tuple[bytes, ...] | None = field(repr=False)
+    backend: str
+    system_p12: bytes | None = field(repr=False)
+    system_p12_password: str | None = field(repr=False)
+    official_p12: bytes | None = field(repr=False)
+    official_p12_password: str | None = field(repr=False)
     system_key: str
     system_token: str | None = field(repr=False)
     official_key: str

@@ -305,6 +305,18 @@ def _given(text: str) -> str:
         raise WrongValueError(f"names a file that cannot be read ({unreadable(error)})") from None
 
 
+def binary(text: str) -> bytes:
+    """Read the file at a path, of at most a megabyte."""
+    try:
+        with Path(text).open("rb") as file:
+            content = file.read(1_000_001)
+    except (OSError, ValueError) as error:
+        raise WrongValueError(f"names a file that cannot be read ({unreadable(error)})") from None
+    if not content or len(content) > 1_000_000:
+        raise WrongValueError("names a file that is empty or over a megabyte")
+    return content
+
+
 def folder(text: str) -> Path:
     """Read the absolute path of a folder; whether it is there is for a check to say."""
     if not text.startswith("/") or "\0" in text or not text.strip("/."):

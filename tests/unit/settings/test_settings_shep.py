@@ -1,0 +1,83 @@
+"""What the variables of the ШЭП must fulfil together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from adapter.errors import ConfigurationError
+from adapter.settings import load
+
+SAMPLE = Path(__file__).parents[3] / "deploy" / "local" / "shep-services.toml"
+ACTIONS = {"shep.sync.send": "shep", "zhkh-debt-requests": "smev3"}
+
+
+@pytest.fixture
+def shep(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "key.p12").write_bytes(b"a key")
+    return {
+        "MQ_HOST": "mq.example.org",
+        "MQ_TLS": "off",
+        "MQ_USER": "adapter",
+        "MQ_PASSWORD": "password-of-mq",
+        "DATABASE_HOST": "db.example.org",
+        "DATABASE_NAME": "adapter",
+        "DATABASE_USER": "adapter",
+        "SERVICES": "shep.sync.send",
+        "SIGN_SERVICE": "http://127.0.0.1:1",
+        "SHEP_SERVICES_FILE": str(SAMPLE),
+        "SHEP_SYNC_URL": "http://127.0.0.1:2/sync",
+        "SHEP_ASYNC_URL": "http://127.0.0.1:2/async",
+        "SHEP_SENDER_ID": "adapter",
+        "SHEP_PASSWORD": "password-of-shep",
+        "SHEP_SIGN_TOKEN": "a-token",
+    }
+
+
+def faults(environment: dict[str, str]) -> set[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        load(environment, ACTIONS)
+    return set(caught.value.faults)
+
+
+def test_the_smallest_environment_of_the_gateway_is_taken(shep: dict[str, str]) -> None:
+    settings = load(shep, ACTIONS)
+    assert settings.shep is not None
+    assert (settings.shep.backend, settings.shep.listen, settings.shep.sync_timeout) == ("contract", None, 65)
+    assert settings.shep.tokens == {"shep": "a-token"}
+    assert "password-of-shep" in settings.secrets
+    assert "password-of-shep" not in repr(settings)
+
+
+def test_everything_that_is_missing_is_told_at_once(shep: dict[str, str]) -> None:
+    left = {name: text for name, text in shep.items() if not name.startswith("SHEP_")} | {"SHEP_LISTEN": "0.0.0.0:1"}
+    assert faults(left) >= {
+        "SHEP_SERVICES_FILE",
+        "SHEP_SYNC_URL",
+        "SHEP_ASYNC_URL",
+        "SHEP_SENDER_ID",
+        "SHEP_PASSWORD",
+        "SHEP_SIGN_TOKEN",
+        "SHEP_PUBLIC_URL",
+    }
+
+
+def test_a_service_of_the_other_contour_needs_its_address(shep: dict[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "registry.toml"
+    text = SAMPLE.read_text("utf-8").replace('key = "SyncEcho"', 'key = "SyncEcho"\ncontour = "ВШЭП"', 1)
+    path.write_text(text.replace("123456789021", "123456789022"), encoding="utf-8")
+    wrong = faults(shep | {"SHEP_SERVICES_FILE": str(path), "SHEP_BIN": "123456789021"})
+    assert wrong == {"VSHEP_SYNC_URL", "SHEP_BIN"}
+
+
+def test_keys_are_for_ncanode_and_a_token_is_for_the_contract(shep: dict[str, str], tmp_path: Path) -> None:
+    assert faults(shep | {"SHEP_SIGN_BACKEND": "ncanode"}) == {"SHEP_NCANODE_P12"}
+    del shep["SHEP_SIGN_TOKEN"]
+    assert faults(shep) == {"SHEP_SIGN_TOKEN"}
+    key = {"SHEP_NCANODE_P12": str(tmp_path / "key.p12"), "SHEP_NCANODE_PASSWORD": "of-the-key"}
+    settings = load(shep | {"SHEP_SIGN_BACKEND": "ncanode"} | key, ACTIONS)
+    assert settings.shep is not None
+    assert settings.shep.system_p12 == b"a key"
+    both = faults(shep | {"SHEP_SIGN_BACKEND": "ncanode", "SERVICES": "*"} | key)
+    assert "SHEP_SIGN_BACKEND" in both
