@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 _UNITS: Final = {"секунд": 1, "сек": 1, "минут": 60, "мин": 60, "час": 3600}
 _PERIOD: Final = re.compile(r"([0-9]{1,6})\s*(секунд|сек|минут|мин|час)(?:а|у|ы|ов)?\.?")
 
+#: ``shep.<key>`` names an action of the adapter's own.
+_TAKEN: Final = frozenset({"message", "status", "sync", "async"})
+
 Text = Annotated[str, Field(min_length=1, max_length=4000)]
 Bin = Annotated[str, Field(pattern=r"^[0-9]{12}$")]
-Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,99}$")]
+Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,99}$")]
 Flag = Literal[0, 1]
 Period = Annotated[str, Field(pattern=_PERIOD.pattern.join("^$"))]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -221,6 +224,8 @@ def _point_faults(point: Point) -> Iterator[str]:
 
 
 def _references(service: Service, systems: set[str], points: set[int]) -> Iterator[str]:
+    if service.key in _TAKEN:
+        yield "key: is the name of another action"
     if service.system not in systems:
         yield "system: names no system"
     if service.point is not None and service.point not in points:

@@ -62,6 +62,8 @@ def test_what_is_no_time_is_refused_and_nothing_else_happens(text: str) -> None:
         (('mode = "Синхронный"\npoint = 1', 'mode = "Синхронный"\npoint = 9'), "services[1].point"),
         (('mode = "Синхронный"', 'mode = "Синхронный"\nrouting = 1'), "services[1].routing"),
         (('key = "AsyncEcho"', 'key = "SyncEcho"'), "services"),
+        (('key = "AsyncEcho"', 'key = "status"'), "services[2].key"),
+        (('key = "AsyncEcho"', 'key = "sync.send"'), "services[2].key"),
         (('key = "AsyncEcho"', 'key = "AsyncEcho"\nsecret = 1'), "services[2].secret"),
     ],
 )
