@@ -115,7 +115,7 @@ async def survive(yard: Yard, point: str, citizen: Citizen, status: str) -> None
         later(("outbox", "call", "call", "answer")),
         later(("publish", "answer", "answer", "outbox")),
         later(("mark", "outbox", "outbox", "publish")),
-        later(("ack", "publish", "publish", "mark")),
+        later(("journal", "ack", "publish", "mark")),
     ],
     ids="-".join,
 )
