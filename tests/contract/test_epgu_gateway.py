@@ -39,7 +39,7 @@ async def test_every_operation_has_a_repeat_rule_and_only_push_is_never_repeated
     rules = EpguGateway.repeat_rules
     assert [name for name, rule in rules.items() if rule is Repeat.NEVER] == ["push"]
     assert [name for name, rule in rules.items() if rule is Repeat.ASK] == ["push-chunked", "cancel"]
-    assert len([action for action in SERVICES if action.startswith("epgu.")]) == 10
+    assert sum(service.gateway == "epgu" for service in SERVICES.values()) == 10
 
 
 async def test_a_number_is_reserved_with_lower_camel_case(stand: Stand) -> None:

@@ -16,7 +16,7 @@ from tests.contract.epgu_stand import command
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGE = (PROJECT / "docs/services/epgu.md").read_text("utf-8")
-SERVICES = {action: service for action, service in make_services({}).items() if action.startswith("epgu.")}
+SERVICES = {action: service for action, service in make_services({}).items() if service.gateway == "epgu"}
 
 
 def section(action: str) -> str:
