@@ -81,8 +81,12 @@ def is_legal(distinct: list[Reply]) -> bool:
 
 
 def double_submits(ledger: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the transport_ids that a gateway took more than once for the same action."""
-    taken = Counter((line["transport_id"], line["action_type"]) for line in ledger if line["outcome"] == "accepted")
+    """Return the transport_ids that a gateway took more than once for the same action.
+
+    Messages of other kinds, which may be in the same ledger, have none.
+    """
+    accepted = (line for line in ledger if line["outcome"] == "accepted" and line["transport_id"])
+    taken = Counter((line["transport_id"], line["action_type"]) for line in accepted)
     return sorted(transport for (transport, _), count in taken.items() if count > 1)
 
 

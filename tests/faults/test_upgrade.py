@@ -239,11 +239,11 @@ async def test_a_pre_migration_that_breaks_the_released_code_is_noticed(
         scene = Scene(yard, auditor, released)
         async with scene.old() as old:
             await auditor.publish(numbered(SOME))
-            await scene.goes_on()
+            await auditor.progressed(SOME, 30)
             await apply(yard, with_migration(tmp_path / "migrations", sql))
             await auditor.publish(numbered(SOME))
             with pytest.raises(TimeoutError):
-                await scene.goes_on(5)
+                await auditor.progressed(2 * SOME, 5)
             told = ("journal is away", "journal refuses a row")
             assert any(part in line for line in old.lines for part in told), old.last_words
 
