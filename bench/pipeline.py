@@ -9,7 +9,7 @@ from _load import Run, cpu, run_echo, run_null, settings, show
 from _outside import Outside
 from _stand import PAIRS, Stand, median, report, spread
 
-COUNT = int(os.environ.get("BENCH_COUNT", "8000"))
+COUNT = int(os.environ.get("BENCH_COUNT", "20000"))
 
 
 async def main() -> None:

@@ -38,6 +38,8 @@ class Operation(ABC, Generic[Result]):
     #: Written on the connection of the ways in and out, beside that of the calls and their answers. What one row goes
     #: through at one moment is written on one of them: two that change the same rows would wait for each other.
     edge: ClassVar[bool] = False
+    #: Its class has a field ``settled``.
+    carries: ClassVar[bool] = False
 
     @property
     def single(self) -> bool:
@@ -173,6 +175,7 @@ class Wait(Move):
     id: UUID
     owner: UUID
     settled: bool = field(default=False, kw_only=True)
+    carries: ClassVar[bool] = True
 
     def put(self, arrays: Arrays, op: int) -> None:
         """Move to ``waiting`` and let go of the row."""
@@ -188,6 +191,7 @@ class Retry(Move):
     delay: float
     remint: bool = False
     settled: bool = field(default=False, kw_only=True)
+    carries: ClassVar[bool] = True
 
     def put(self, arrays: Arrays, op: int) -> None:
         """Move to ``retrying`` and let go of the row."""
@@ -218,6 +222,7 @@ class Finish(Operation[Finished]):
     code: str | None
     replies: int = 1
     settled: bool = field(default=False, kw_only=True)
+    carries: ClassVar[bool] = True
     edge: ClassVar[bool] = True
 
     def put(self, arrays: Arrays, op: int) -> None:

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from adapter.journal.operations import Finish, Retry, Settle, Wait
+from adapter.journal.operations import Settle
 from adapter.journal.writer import JournalUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from uuid import UUID
 
-    from adapter.journal.operations import Operation
+    from adapter.journal.operations import Finish, Operation, Retry, Wait
 
 #: Seconds between two looks at what found no move to ride on: unmarked for long, a row that a crash leaves behind may
 #: pass for a later command that looks the same.
@@ -45,10 +45,12 @@ class Settlements:
 
     def ride(self, operation: Operation[Any], future: asyncio.Future[Any]) -> None:
         """Let a move of an open row carry its mark; when it does not get through the row is open again."""
-        if isinstance(operation, Wait | Finish | Retry) and operation.id in self._open:
-            self._open.discard(operation.id)
-            operation.settled = True
-            future.add_done_callback(partial(self._landed, operation.id))
+        if self._open and operation.carries:
+            move = cast("Wait | Retry | Finish", operation)
+            if move.id in self._open:
+                self._open.discard(move.id)
+                move.settled = True
+                future.add_done_callback(partial(self._landed, move.id))
 
     def _landed(self, row: UUID, done: asyncio.Future[Any]) -> None:
         if done.cancelled() or done.exception() is not None or not done.result():

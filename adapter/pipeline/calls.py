@@ -82,7 +82,7 @@ class Caller:
         if call.word is not None and not envelope.dry_run:
             await self._claim(exchange, call.word)
         async with bulkhead.heavy if call.attachments else nullcontext():
-            wanted = replace(call, rehearsed=envelope.dry_run)
+            wanted = replace(call, rehearsed=True) if envelope.dry_run else call
             prepared = await self._prepare(runner, exchange, gateway, bulkhead, wanted)
             if prepared is None:
                 return
