@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
 
@@ -104,7 +105,7 @@ class ServiceCommand(ActedCommand):
         return {"region": self.region, "service_code": self.service_code, "target_code": self.target_code}
 
 
-class EpguAction(Generic[ModelT]):
+class EpguAction(ABC, Generic[ModelT]):
     """One action: a model of its command, its first call, and what its answers lead to."""
 
     action: str
@@ -128,9 +129,9 @@ class EpguAction(Generic[ModelT]):
         """Return the model, or raise InvalidCommandError for what no field can judge alone."""
         return model
 
+    @abstractmethod
     def first(self, model: ModelT) -> Call:
         """Return the first call of a command."""
-        raise NotImplementedError
 
     def resume(self, command: Command, answer: Answer) -> Call | Reply:
         """Return what follows an answer. Raises AnswerUnreadableError."""

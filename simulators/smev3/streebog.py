@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import ctypes
 import os
-from ctypes import c_char_p, c_int, c_size_t, c_void_p
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
-from adapter.signing import gost_cms, libcrypto
+from adapter.signing import gost_cms
 from adapter.signing.gost import GostKey
+from simulators.streebog import digest_stream
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,11 +17,9 @@ if TYPE_CHECKING:
     from adapter.signing.gost import GostEngine
     from adapter.signing.gost_cms import CmsVerdict
 
-_CHUNK = 1 << 20
 _MOST_KNOWN = 1024
 #: Digests by what tells one content of a file from another: device, inode, size, time of change, and the bits.
 _known: dict[tuple[int, ...], bytes] = {}
-_OIDS = {256: "1.2.643.7.1.1.2.2", 512: "1.2.643.7.1.1.2.3"}
 
 
 def digest_file(path: Path, bits: int = 256) -> bytes:
@@ -37,30 +34,8 @@ def digest_file(path: Path, bits: int = 256) -> bytes:
         if key not in _known:
             if len(_known) >= _MOST_KNOWN:
                 _known.clear()
-            _known[key] = _digest(file, bits)
+            _known[key] = digest_stream(file, bits)
         return _known[key]
-
-
-def _digest(file: BinaryIO, bits: int) -> bytes:
-    library = libcrypto.load()
-    crypto = library.functions
-    crypto.EVP_DigestInit_ex.argtypes = [c_void_p, c_void_p, c_void_p]
-    crypto.EVP_DigestUpdate.argtypes = [c_void_p, c_char_p, c_size_t]
-    crypto.EVP_DigestFinal_ex.argtypes = [c_void_p, c_char_p, c_void_p]
-    for name in ("EVP_DigestInit_ex", "EVP_DigestUpdate", "EVP_DigestFinal_ex"):
-        getattr(crypto, name).restype = c_int
-    context = crypto.EVP_MD_CTX_new()
-    result = ctypes.create_string_buffer(bits // 8)
-    try:
-        done: int = crypto.EVP_DigestInit_ex(context, library.digest(_OIDS[bits]), library.engine)
-        while chunk := file.read(_CHUNK):
-            done &= crypto.EVP_DigestUpdate(context, chunk, len(chunk))
-        done &= crypto.EVP_DigestFinal_ex(context, result, None)
-    finally:
-        crypto.EVP_MD_CTX_free(context)
-    if done != 1:
-        raise libcrypto.GostUnavailableError(f"the digest failed: {library.last_error()}")
-    return result.raw
 
 
 @dataclass(frozen=True, slots=True)
