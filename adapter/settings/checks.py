@@ -78,7 +78,8 @@ def _login_needs(name: str) -> Check:
     return ("MQ_TLS", "MQ_USER", name), check
 
 
-def _memory(prefetch: int, body: int, limit: int, actions: tuple[str, ...]) -> Faults:
+def _memory(prefetch: int | None, body: int, limit: int, actions: tuple[str, ...]) -> Faults:
+    prefetch = 1 if prefetch is None else prefetch
     if prefetch * body * len(actions) <= limit:
         return
     fitting = limit // (body * len(actions))

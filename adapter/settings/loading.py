@@ -29,6 +29,8 @@ _GATEWAY_NEEDS = {
 }
 #: The schema spoken where neither SMEV_VERSION nor the endpoint says another.
 _SCHEMA_VERSION = "1.2"
+#: Deliveries of one action in hand where nothing says another number and memory allows it.
+_PREFETCH = 200
 _ALWAYS = frozenset({"broker", "services", "database", "health", "pipeline", "logging", "options"})
 
 
@@ -56,6 +58,8 @@ def load(environment: Mapping[str, str], known_actions: Mapping[str, str]) -> gr
                 faults.setdefault(name, sentence)
     if faults:
         raise ConfigurationError({v.name: faults[v.name] for v in VARIABLES if v.name in faults})
+    if values["MQ_PREFETCH"] is None:
+        values["MQ_PREFETCH"] = _prefetch(values)
     if values.get("SMEV_VERSION", "") is None:
         values["SMEV_VERSION"] = version_in(values["SMEV_SERVICE"]) or _SCHEMA_VERSION
     if values.get("SMEV_NODE_ID", "") is None:
@@ -101,6 +105,12 @@ def _needed_groups(given: Mapping[str, str], gateways: set[str]) -> frozenset[st
     if any(variable.name in given for variable in VARIABLES if variable.group == "files"):
         needed |= {"files"}
     return needed | {"elastic"} if "ELASTIC_HOST" in given else needed
+
+
+def _prefetch(values: Mapping[str, Any]) -> int:
+    """Take from the broker what half of the memory holds: the other half is for what runs."""
+    fitting = values["MEMORY_LIMIT"] // 2 // (values["MQ_MAX_BODY"] * max(len(values["SERVICES"]), 1))
+    return min(_PREFETCH, max(fitting, 1))
 
 
 def _node_id(values: Mapping[str, Any]) -> str:

@@ -152,13 +152,23 @@ def test_sizes_are_read_in_decimal_and_binary_units(environment: dict[str, str],
 
 
 def test_memory_that_commands_in_flight_may_take_is_refused_with_the_way_out(environment: dict[str, str]) -> None:
-    wide = environment | {"SERVICES": "*"}
+    wide = environment | {"SERVICES": "*", "MQ_PREFETCH": "200"}
     sentence = faults(wide)["MEMORY_LIMIT"]
     assert "200 x MQ_MAX_BODY 1MB x 3 action(s) may take 600MB" in sentence
     fitting = re.search(r"lower MQ_PREFETCH to (\d+)", sentence)
     assert fitting is not None
     assert load(wide | {"MQ_PREFETCH": fitting[1]}, ACTIONS).broker.prefetch == 170
     assert load(wide | {"MEMORY_LIMIT": "600MB"}, ACTIONS).services.actions == tuple(ACTIONS)
+
+
+def test_the_prefetch_is_what_memory_allows_unless_it_is_set(environment: dict[str, str]) -> None:
+    assert load(environment | {"SERVICES": "zhkh-debt-requests"}, ACTIONS).broker.prefetch == 200
+    crowded = load(environment | {"SERVICES": "*"}, ACTIONS)
+    assert crowded.broker.prefetch == 85
+    assert crowded.effective["MQ_PREFETCH"] == "85 (default)"
+    narrow = {"SERVICES": "*", "MEMORY_LIMIT": "16MB", "MQ_MAX_BODY": "5MB"}
+    assert load(environment | narrow, ACTIONS).broker.prefetch == 1
+    assert "lower MQ_MAX_BODY" in faults(environment | narrow | {"MQ_MAX_BODY": "6MB"})["MEMORY_LIMIT"]
 
 
 def test_services_takes_globs_and_only_what_they_need_is_required(environment: dict[str, str]) -> None:
