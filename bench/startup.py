@@ -51,7 +51,7 @@ def main() -> None:
             n=PAIRS,
             range_s=spread(ours),
             first_start_s=round(first, 2),
-            settings={"process": "adapter run, all services of СМЭВ3", "library": versions("aiormq", "asyncpg", "aiohttp")},
+            settings={"process": "adapter run, all of СМЭВ3", "library": versions("aiormq", "asyncpg", "aiohttp")},
             bar="printed",
         )
 

@@ -58,13 +58,18 @@ def load(environment: Mapping[str, str], known_actions: Mapping[str, str]) -> gr
                 faults.setdefault(name, sentence)
     if faults:
         raise ConfigurationError({v.name: faults[v.name] for v in VARIABLES if v.name in faults})
+    _derive(values)
+    return _settings(environment, given, values, needed)
+
+
+def _derive(values: dict[str, Any]) -> None:
+    """Fill in what follows from other values where nothing says it."""
     if values["MQ_PREFETCH"] is None:
         values["MQ_PREFETCH"] = _prefetch(values)
     if values.get("SMEV_VERSION", "") is None:
         values["SMEV_VERSION"] = version_in(values["SMEV_SERVICE"]) or _SCHEMA_VERSION
     if values.get("SMEV_NODE_ID", "") is None:
         values["SMEV_NODE_ID"] = _node_id(values)
-    return _settings(environment, given, values, needed)
 
 
 def _given(environment: Mapping[str, str], variable: Variable) -> str:
