@@ -114,7 +114,7 @@ def _needed_groups(given: Mapping[str, str], gateways: set[str]) -> frozenset[st
 
 def _prefetch(values: Mapping[str, Any]) -> int:
     """Take from the broker what half of the memory holds: the other half is for what runs."""
-    fitting = values["MEMORY_LIMIT"] // 2 // (values["MQ_MAX_BODY"] * max(len(values["SERVICES"]), 1))
+    fitting: int = values["MEMORY_LIMIT"] // 2 // (values["MQ_MAX_BODY"] * max(len(values["SERVICES"]), 1))
     return min(_PREFETCH, max(fitting, 1))
 
 
