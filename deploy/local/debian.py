@@ -70,7 +70,9 @@ def exclusive(what: str = "setup") -> Iterator[None]:
 def install(packages: Sequence[str]) -> None:
     """Install ``packages`` as root, without letting their services start (we run private ones)."""
     with _no_services():
-        apt = ("apt-get", "-y", "-qq", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0", "install", *packages)
+        # Somebody else's apt (another checkout, the machine's own upgrades) is waited for, not stumbled over.
+        options = ("-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Lock::Timeout=120")
+        apt = ("apt-get", "-y", "-qq", "--no-install-recommends", *options, "install", *packages)
         try:
             _run(apt)
         except StepError:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from adapter.xml.wssecurity import SOAP, WSSE, WSU, Names, body_signature, document_signature
+from adapter.signing.certificates import fingerprint
+from adapter.signing.kz_signer import SignedBody
+from adapter.signing.standing import read_lists, standing
+from adapter.xml.wssecurity import SOAP, WSSE, WSU, Names, body_signature, document_signature, verify_envelope
 from simulators.shep.keys import read_pair
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from adapter.signing.kz import KzEngine
+    from adapter.xml.signature import SignatureVerdict
 
 
 class Hand:
@@ -43,6 +49,26 @@ class Hand:
         signature = document_signature(xml, self.names, self.certificate, self._digest, self._sign)
         end = xml.rindex(b"</")
         return xml[:end] + signature + xml[end:]
+
+
+class OwnDesk:
+    """Transport signatures made and judged in this process, as the reference service does it."""
+
+    def __init__(self, engine: KzEngine, folder: Path) -> None:
+        self.hand = Hand(engine, folder, "shep")
+        self.anchors = [read_pair(folder, "ca").certificate_der]
+        self.lists = read_lists([(folder / "ca.crl").read_bytes()])
+
+    async def sign_body(self, body: bytes, *, key: str) -> SignedBody:
+        assert key
+        return SignedBody(body, self.hand.signature(body), fingerprint(self.hand.certificate))
+
+    async def verify_envelope(self, message: bytes, *, certificates: Sequence[bytes] = ()) -> SignatureVerdict:
+        verdict = verify_envelope(message, self.hand.engine, certificates)
+        if not verdict.certificate:
+            return verdict
+        found = standing(self.hand.engine, verdict.certificate, self.anchors, self.lists, datetime.now(UTC))
+        return replace(verdict, trust=found.trust, period=found.period, revocation=found.revocation)
 
 
 def enveloped(body: str, security: str) -> bytes:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from functools import cache
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import zeep
@@ -15,11 +14,13 @@ from lxml import etree
 
 from adapter.paths import SCHEMAS
 from adapter.xml.schema import Schema
+from tests.contract.shep_reference import REFERENCE, XS, reference
 from tests.contract.shep_samples import INVALID, SOAP, VALID
 
-REFERENCE = Path(__file__).parents[2].parent / "shared" / "reference" / "shep"
+if TYPE_CHECKING:
+    from pathlib import Path
+
 OURS = SCHEMAS / "shep"
-XS = "{http://www.w3.org/2001/XMLSchema}"
 #: Our WSDL and the operator's.
 PORTS = {
     "sync": "SyncChannel/v10/Interfaces/SyncChannelHttp_Service.wsdl",
@@ -31,19 +32,6 @@ PORTS = {
 @cache
 def ours() -> Schema:
     return Schema.load(OURS / "shep.xsd")
-
-
-@cache
-def reference() -> etree.XMLSchema:
-    """The operator's schema, one file per namespace."""
-    folder = REFERENCE / "xsd"
-    if not folder.is_dir():
-        pytest.skip("the operator's schemas (../shared) are not on this machine")
-    root = etree.Element(f"{XS}schema")
-    for path in sorted(folder.glob("*.xsd")):
-        target = etree.parse(path).getroot().get("targetNamespace", "")
-        etree.SubElement(root, f"{XS}import", namespace=target, schemaLocation=str(path))
-    return etree.XMLSchema(root)
 
 
 def agreed(probe: etree._Element) -> bool:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from adapter import cli
 from simulators.shep.keys import OWN_BIN
+from tests.contract.shep_reference import SAMPLES
 from tests.contract.shep_signing import Hand
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from adapter.signing.kz import KzEngine
 
 pytest_plugins = ("tests.contract.shep_fixtures",)
-
-SAMPLES = Path(__file__).parents[2].parent / "shared" / "reference" / "shep" / "samples"
 
 
 def verify(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, list[dict[str, Any]]]:

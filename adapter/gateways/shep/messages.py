@@ -251,7 +251,7 @@ def _snake(value: Any, data: list[BusinessData | None]) -> Any:
         return "" if value == _EMPTY else value
     found = {}
     for name, item in value.items():
-        if item is not None:
+        if item is not None and not name.startswith("_"):  # zeep's own names, of what the WSDL does not have
             key = re.sub("([A-Z])", lambda letter: f"_{letter[1].lower()}", name)
             found[key] = data[int(item)] if name == "data" else _snake(item, data)
     return found
