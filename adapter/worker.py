@@ -30,7 +30,7 @@ from adapter.pipeline.dispatch import Dispatcher
 from adapter.pipeline.envelope import Addressing
 from adapter.pipeline.held import HeldRequests
 from adapter.pipeline.intake import CommandIntake
-from adapter.pipeline.ports import Limits
+from adapter.pipeline.ports import OWN_EVENTS, Limits
 from adapter.pipeline.recovery import Recovery
 from adapter.pipeline.registers import Registers
 from adapter.pipeline.relay import Relay
@@ -50,8 +50,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-#: Events that the adapter may publish; each has a durable queue of its name.
-EVENTS: Final = ("smev3.request-status", "adapter.accepted", "adapter.sent", "adapter.answered")
 #: Pauses in seconds between attempts to reach the database at start; the last one repeats.
 _START_PAUSES: Final = (0.5, 1.0, 2.0, 5.0)
 _NOT_YET: Final[tuple[type[Exception], ...]] = (*DATABASE_ERRORS, JournalUnavailableError)
@@ -178,7 +176,7 @@ class Worker:
             bulkheads=self._bulkheads.values(),
         )
         intake = CommandIntake(self._journal, dispatcher, addressing, registry, limits)
-        events = (*EVENTS, *registry.events)
+        events = (*OWN_EVENTS, *registry.events)
         caller.intake = answers = AnswerIntake(
             self._journal, dispatcher, addressing, relay, self._observer, events=frozenset(events)
         )
@@ -259,7 +257,7 @@ class Worker:
 
     async def _consume(self, connection: Connection) -> None:
         """Declare what is missing, then consume every queue until asked to stop."""
-        await declare(connection, self._names, self._registry.services, (*EVENTS, *self._registry.events))
+        await declare(connection, self._names, self._registry.services, (*OWN_EVENTS, *self._registry.events))
         self._session += 1
         async with asyncio.TaskGroup() as group:
             for consumer in self._consumers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from adapter.exchange import Gateway, Service
     from adapter.incoming import Provider, Register
     from adapter.journal.records import Exchange
+
+
+#: Events that any worker may publish, whatever it serves; each has a durable queue of its name.
+OWN_EVENTS: Final = ("smev3.request-status", "adapter.accepted", "adapter.sent", "adapter.answered")
 
 
 class Observer(Protocol):

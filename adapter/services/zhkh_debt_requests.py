@@ -112,9 +112,19 @@ class ApplicantInfo(XmlModel):
     document: Document = Field(description="Документ, удостоверяющий личность заявителя")
 
 
+def _both_spellings(schema: dict[str, Any]) -> None:
+    """Let the schema take the seed's other spelling too, but not both at once."""
+    schema["properties"]["address-details"] = {
+        **schema["properties"]["address_details"],
+        "description": "То же, что address_details",
+    }
+    schema["not"] = {"required": ["address_details", "address-details"]}
+
+
 class HousingFundObject(XmlModel):
     """The housing object asked about. Its type is not known here, so address_details is never judged by it."""
 
+    model_config = ConfigDict(json_schema_extra=_both_spellings)
     xml_ns: ClassVar[Namespace] = DEBT_REQUESTS
 
     house_id: Uuid = Field(description="Идентификатор дома в Реестре адресных объектов ГИС ЖКХ")
