@@ -13,7 +13,7 @@ journal's rows are one transaction: after a crash all of it is there, or nothing
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from adapter.exchange import Intake, Service
 
@@ -142,6 +142,18 @@ class Looking(Service, Protocol):
 
     def found(self, command: Command, found: Found) -> Call | Reply | Say | Look:
         """Return the next step from what the journal answered. Raises AdapterError."""
+        ...
+
+
+@runtime_checkable
+class Knowing(Service, Protocol):
+    """A service that can say what is known of a command by the time an error ends it."""
+
+    def known(self, command: Command, answer: Answer | None) -> Mapping[str, Any]:
+        """Return what the error's details say beside the error's own; ``answer`` is the last one that was journaled.
+
+        Called for a command that was readable; must not raise.
+        """
         ...
 
 

@@ -134,6 +134,15 @@ def read_answer(rows: Sequence[asyncpg.Record], exchange: Exchange) -> Answer:
     row, meta = next(((row, meta) for row, meta in facts if meta["reference"] == exchange.gateway_id), (None, None))
     if row is None or meta is None:
         raise KnownError(Code.INTERNAL)
+    return _restored(row, meta)
+
+
+def last_answer(rows: Sequence[asyncpg.Record]) -> Answer | None:
+    """Return the last journaled answer to any call of an exchange."""
+    return _restored(rows[-1], orjson.loads(rows[-1]["meta"])) if rows else None
+
+
+def _restored(row: asyncpg.Record, meta: dict[str, Any]) -> Answer:
     fault = meta.get("fault")
     return Answer(
         source=meta["source"],

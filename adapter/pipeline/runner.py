@@ -15,11 +15,11 @@ import structlog
 from adapter.errors import AdapterError, Code, FieldFault, InvalidCommandError, KnownError
 from adapter.exchange import Answer, AnswerKind, Event, Reply, State
 from adapter.faultpoints import reach
-from adapter.incoming import Local, Look, Say
+from adapter.incoming import Knowing, Local, Look, Say
 from adapter.journal.operations import Finish, Finished, Note, Retry
 from adapter.journal.records import ProofRow
 from adapter.journal.writer import JournalUnavailableError, RowRefusedError
-from adapter.pipeline.answers import read_answer
+from adapter.pipeline.answers import last_answer, read_answer
 from adapter.xml.parser import XmlError
 
 if TYPE_CHECKING:
@@ -207,9 +207,20 @@ class Runner:
             if exchange.is_request:
                 await self._births.fail(exchange, state, error, *facts)
                 return
-            await self._finish(exchange, state, orjson.dumps({"error": error.to_wire()}), error.code, *facts)
+            wire = error.to_wire()
+            if known := await self._known(exchange, state):
+                wire["details"] = {**known, **wire.get("details", {})}
+            await self._finish(exchange, state, orjson.dumps({"error": wire}), error.code, *facts)
         except JournalUnavailableError:
             log.warning("outcome not written; recovery repeats the step", code=error.code)
+
+    async def _known(self, exchange: Exchange, state: State) -> Mapping[str, Any]:
+        """Return what its service knows of a command that an error ends: what was reserved stays known."""
+        service = self._registry.services.get(exchange.action)
+        if state is State.REJECTED or exchange.body is None or not isinstance(service, Knowing):
+            return {}
+        rows = await self._journal.proofs(exchange.id, "answer")
+        return service.known(exchange.command, last_answer(rows))
 
     async def _park(self, exchange: Exchange, error: Exception) -> None:
         """Answer a command that our own code fails on, and keep it for a person."""

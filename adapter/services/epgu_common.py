@@ -144,6 +144,13 @@ class EpguAction(ABC, Generic[ModelT]):
         """Return what follows the answer to ``operation``; by default its content is the result."""
         return Reply({"result": told})
 
+    def known(self, command: Command, answer: Answer | None) -> Mapping[str, Any]:
+        """Return the order's number wherever there is one: of the command, or reserved for it."""
+        for told in (command.body, answer.content if answer else b""):
+            if number := _order_id_in(told):
+                return {"order_id": number}
+        return {}
+
     def command_schema(self) -> Mapping[str, Any]:
         """Return the JSON Schema of the command with its fields' Russian descriptions."""
         schema = self.command.model_json_schema(schema_generator=_FieldSchema)
@@ -158,13 +165,27 @@ class EpguAction(ABC, Generic[ModelT]):
 
 
 def call(operation: str, model: EpguCommand, attachments: Sequence[Attachment] = (), /, **content: Any) -> Call:
-    """Return the call of an operation: what the command says of holder and profile, and ``content``."""
+    """Return the call of an operation: what the command says of holder and profile, and ``content``.
+
+    A call about an order joins its exchange to the others of that number.
+    """
     told: dict[str, Any] = {name: value for name, value in content.items() if value is not None}
     if isinstance(model, ActedCommand):
         told["who"] = model.who
     if model.profile is not None:
         told["profile"] = model.profile
-    return Call(GATEWAY, operation, orjson.dumps(told), attachments=attachments)
+    subject = str(told["order_id"]) if "order_id" in told else ""
+    return Call(GATEWAY, operation, orjson.dumps(told), attachments=attachments, subject=subject)
+
+
+def _order_id_in(text: bytes) -> int | None:
+    """Return the field ``order_id`` of JSON, where it is a number."""
+    try:
+        told = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    number = told.get("order_id") if isinstance(told, dict) else None
+    return number if type(number) is int else None
 
 
 class _FieldSchema(GenerateJsonSchema):
