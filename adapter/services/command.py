@@ -12,7 +12,7 @@ from adapter.services.fields import PATTERN_RULES
 from adapter.services.json_body import MAX_FAULTS, capped, decode, path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
@@ -50,22 +50,24 @@ _NULL = "значение не может быть null"
 _OTHER = "недопустимое значение"
 
 
-def read_command(
+def read_command(  # noqa: PLR0913  — the ways in which one command is unlike another
     body: bytes,
     model_type: type[ModelT],
     *,
     rules: Callable[[Mapping[str, Any]], Iterable[FieldFault]] = lambda _tree: (),
     context: object = None,
     apart: Callable[[dict[str, Any]], Iterable[FieldFault]] = lambda _tree: (),
+    verbatim: Container[str] = (),
 ) -> ModelT:
     """Return the command that ``body`` holds, UTF-8 JSON.
 
     ``rules`` are those that no field can judge alone. It is given the tree as it came, right or wrong in its types, so
     that its findings stand beside those of the fields; it may yield and never raises. ``context`` reaches the model's
     validators. ``apart`` takes out of the tree, before all else, what is no part of the model, and returns its faults.
+    ``verbatim`` are the paths of fields that hold XML, where CDATA and every character of XML 1.0 may stand.
     Raises InvalidCommandError with every fault found, and nothing else whatever the bytes are.
     """
-    decoded = decode(body)
+    decoded = decode(body, verbatim)
     tree = decoded.tree
     beside = list(apart(tree))
     broken = list(rules(tree))

@@ -73,7 +73,7 @@ class InformationType:
     def start(self, command: Command) -> Call:
         """Return the SendRequest of a command. Raises InvalidCommandError."""
         taken = Taken()
-        apart = {"apart": taken.out_of} if self.attachments else {}
+        apart: dict[str, Any] = {"apart": taken.out_of} if self.attachments else {}
         model = read_command(command.body, self.request, rules=self._rules, context=self.context(), **apart)
         # From the command's id, not random: a command always gives the same bytes. An xs:ID starts with a letter.
         identifier = f"id-{command.id}" if self._personal_signature else None

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from adapter.errors import FieldFault, InvalidCommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
 #: Path of a fault that belongs to no field.
 BODY = "body"
@@ -35,6 +35,8 @@ _NAME_SHOWN = 64
 
 _CONTROL = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff"
 _FOREIGN_TEXT = re.compile(rf"[{_CONTROL}]|\]\]>")
+#: In text that is XML itself, CDATA ends and every character of XML 1.0 is one of its own.
+_FOREIGN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _FOREIGN_NAME = re.compile(rf"[{_CONTROL}\t\n\r]")
 
 _BOMS = (
@@ -79,13 +81,16 @@ class _Repeated(dict[str, Any]):
     names: tuple[str, ...] = ()
 
 
-def decode(body: bytes) -> Body:
-    """Return the tree of ``body``. Raises InvalidCommandError when there is none to go on with."""
+def decode(body: bytes, verbatim: Container[str] = ()) -> Body:
+    """Return the tree of ``body``; ``verbatim`` are the paths of fields that hold XML.
+
+    Raises InvalidCommandError when there is none to go on with.
+    """
     text = _text(body)
     tree, broken = _parse(text)
     if not isinstance(tree, dict):
         raise InvalidCommandError([FieldFault(BODY, "ожидается объект JSON")])
-    inspection = _Inspection()
+    inspection = _Inspection(verbatim)
     inspection.visit(tree, 1)
     if broken is not None and not inspection.faults:
         raise InvalidCommandError([broken])
@@ -151,7 +156,8 @@ def _parse(text: str) -> tuple[Any, FieldFault | None]:
 class _Inspection:
     """One walk over a tree: depth, size, repeated names, numbers, characters."""
 
-    def __init__(self) -> None:
+    def __init__(self, verbatim: Container[str]) -> None:
+        self._verbatim = verbatim
         self.faults: list[FieldFault] = []
         self._path: list[int | str] = []
         self._values = 0
@@ -165,6 +171,8 @@ class _Inspection:
             raise InvalidCommandError([FieldFault(BODY, f"слишком много значений, допустимо {MAX_VALUES}")])
         if isinstance(node, str):
             found = _FOREIGN_TEXT.search(node)
+            if found and path_of(self._path) in self._verbatim:
+                found = _FOREIGN_XML.search(node)
             if found:
                 self._fault(_foreign_rule(found.group()))
         elif isinstance(node, Refused):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from adapter.settings.shep_registry import Service as Registered
 
 VARIABLE: Final = "SHEP_SERVICES_FILE"
+#: Where a command of the ШЭП holds XML or text that goes byte for byte.
+VERBATIM: Final = frozenset({"request_data.data.content", "message_data.data.content", "data.content", "content"})
 SignData = Literal["none", "system", "official"]
 
 

@@ -14,6 +14,7 @@ from adapter.exchange import Example
 from adapter.services.command import read_command
 from adapter.services.shep_common import (
     VARIABLE,
+    VERBATIM,
     Data,
     answered,
     called,
@@ -78,7 +79,7 @@ class SyncSend(_ShepService):
 
     def start(self, command: Command) -> Call:
         """Return the call. Raises InvalidCommandError."""
-        model = read_command(command.body, SyncCommand)
+        model = read_command(command.body, SyncCommand, verbatim=VERBATIM)
         service = registered(self._registry, model.request_info.service_id, "request_info.service_id", sync=True)
         check_route(service, model.request_info.route_id, "request_info.route_id")
         return sync_call(service, plain(model.request_info), model.request_data.data, model.sign_data)
@@ -113,7 +114,7 @@ class AsyncSend(_ShepService):
 
     def start(self, command: Command) -> Call:
         """Return the call. Raises InvalidCommandError."""
-        model = read_command(command.body, AsyncCommand, rules=_chain_rules)
+        model = read_command(command.body, AsyncCommand, rules=_chain_rules, verbatim=VERBATIM)
         info = model.message_info
         service = registered(self._registry, info.service_id, "message_info.service_id", sync=False)
         if info.message_type == "REQUEST":
@@ -252,7 +253,7 @@ class OwnQueue(_ShepService):
 
     def start(self, command: Command) -> Call:
         """Return the call. Raises InvalidCommandError."""
-        data = read_command(command.body, Data)
+        data = read_command(command.body, Data, verbatim=VERBATIM)
         check_route(self._service, None, "body")
         info = {"service_id": self._service.key}
         if self._service.is_sync:

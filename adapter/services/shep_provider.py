@@ -15,7 +15,7 @@ from adapter.errors import Code, FieldFault, KnownError
 from adapter.exchange import Event, Example
 from adapter.incoming import Done, Look, Say
 from adapter.services.command import read_command
-from adapter.services.shep_common import VARIABLE, Data, Id, Strict, data_of, described, plain, registry_of
+from adapter.services.shep_common import VARIABLE, VERBATIM, Data, Id, Strict, data_of, described, plain, registry_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -134,12 +134,12 @@ class SyncAnswer:
 
     def start(self, command: Command) -> Look:
         """Look the request up. Raises InvalidCommandError."""
-        model = read_command(command.body, AnswerCommand, rules=_one_of_two)
+        model = read_command(command.body, AnswerCommand, rules=_one_of_two, verbatim=VERBATIM)
         return Look((REQUEST,), model.message_id)
 
     def found(self, command: Command, found: Found) -> Say:
         """Return the word. Raises KnownError for a request that is not there."""
-        model = read_command(command.body, AnswerCommand, rules=_one_of_two)
+        model = read_command(command.body, AnswerCommand, rules=_one_of_two, verbatim=VERBATIM)
         if found.request is None:
             raise KnownError(Code.REQUEST_NOT_FOUND)
         service = self._registry.service(str(found.request.incoming.facts.get("service_id", "")))

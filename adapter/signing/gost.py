@@ -190,8 +190,9 @@ class GostEngine:
 
     def _adopt(self, pointer: int | None) -> GostKey | None:
         """Own what OpenSSL parsed; ``None`` when it parsed nothing or no GOST key."""
+        # Success too leaves errors, of decoders that were tried first: TLS of this thread would take them for its own.
+        self._functions.ERR_clear_error()
         if not pointer:
-            self._functions.ERR_clear_error()
             return None
         kind = self._kinds.get(self._functions.EVP_PKEY_get_base_id(pointer))
         if kind is None:

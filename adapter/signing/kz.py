@@ -159,8 +159,9 @@ class KzEngine:
         if kind != "PRIVATE KEY":
             raise KeyUnreadableError(f"expected an unencrypted PKCS#8 PRIVATE KEY, found {kind}")
         pointer = self._functions.d2i_AutoPrivateKey(None, byref(c_char_p(der)), len(der))
+        # Success too leaves errors, of decoders that were tried first: TLS of this thread would take them for its own.
+        self._functions.ERR_clear_error()
         if not pointer:
-            self._functions.ERR_clear_error()
             raise KeyUnreadableError("not a private key")
         key = KzKey(self._library, pointer, suite)
         public = self._public_key(certificate)
@@ -260,8 +261,8 @@ class KzEngine:
             if not info:
                 return None
         pointer = self._functions.d2i_PUBKEY(None, byref(c_char_p(info)), len(info))
+        self._functions.ERR_clear_error()  # as with private keys
         if not pointer:
-            self._functions.ERR_clear_error()
             return None
         return KzKey(self._library, pointer, suite)
 

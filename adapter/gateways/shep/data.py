@@ -18,13 +18,15 @@ from lxml import etree
 from adapter.xml.parser import XmlError, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
 _XS: Final = "http://www.w3.org/2001/XMLSchema"
 _DECLARATION: Final = re.compile(rb"^(?:\xef\xbb\xbf)?\s*<\?xml\s([^?]*)\?>\s*")
 _ENCODING: Final = re.compile(rb"encoding\s*=\s*[\"']([A-Za-z0-9._-]+)[\"']")
 _START: Final = re.compile(rb"<[^\s/>]+(?:\s+[^\s=]+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*\s*(/?)>")
+#: What may be a qualified name in a value or a text.
+_QUALIFIED: Final = re.compile(r"(?<![\w.:-])([^\W\d][\w.-]*):(?=[^\W\d])")
 #: What XML 1.0 has no way to write.
 _UNWRITABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 #: Where ``data`` stands below the element of an operation, by local names.
@@ -206,26 +208,46 @@ def _taken(message: bytes, place: _Place, element: etree._Element) -> BusinessDa
 
 def _declared(piece: bytes, element: etree._Element) -> bytes:
     """Declare in an element what it takes from outside."""
-    start = _START.match(piece)
     name = re.match(rb"<[^\s/>]+", piece)
-    if start is None or name is None:
+    if name is None:
         return piece
+    taken = _taken_from_outside(piece)
     missing = b"".join(
         b" xmlns%b=%b" % (b":%b" % prefix.encode() if prefix else b"", quoteattr(uri).encode())
         for prefix, uri in element.nsmap.items()
-        if _is_wanted(prefix, piece, start[0])
+        if (prefix or "") in taken
     )
     return piece[: name.end()] + missing + piece[name.end() :]
 
 
-def _is_wanted(prefix: str | None, piece: bytes, tag: bytes) -> bool:
-    """Tell whether a declaration from outside is used in ``piece`` and not made in its first ``tag``."""
-    if prefix is None:
-        return re.search(rb"\sxmlns\s*=", tag) is None
-    name = re.escape(prefix.encode())
-    if re.search(rb"\sxmlns:%b\s*=" % name, tag):
-        return False
-    return re.search(rb"(?<![\w.-])%b:" % name, piece) is not None
+def _taken_from_outside(piece: bytes) -> set[str]:
+    """Return the prefixes, '' for the default namespace, that an element uses and does not declare itself.
+
+    Values and texts may hold qualified names, so a prefix counts there too. One declared where it is used is left
+    alone: a second declaration further up would be in the canonical form of a signed document.
+    """
+    taken: set[str] = set()
+    scopes: list[frozenset[str]] = [frozenset()]
+    parser = expat.ParserCreate("utf-8")
+    parser.buffer_text = True
+
+    def named(value: str) -> Iterator[str]:
+        return (match[1] for match in _QUALIFIED.finditer(value) if match[1] not in scopes[-1])
+
+    def started(name: str, attributes: dict[str, str]) -> None:
+        own = {at.partition(":")[2] for at in attributes if at == "xmlns" or at.startswith("xmlns:")}
+        scopes.append(scopes[-1] | own)
+        prefixes = {name.rpartition(":")[0]} | {at.rpartition(":")[0] for at in attributes if ":" in at}
+        taken.update(prefixes - scopes[-1] - {"xmlns", "xml"})
+        for at, value in attributes.items():
+            if at.partition(":")[0] != "xmlns":
+                taken.update(named(value))
+
+    parser.StartElementHandler = started
+    parser.EndElementHandler = lambda _: scopes.pop()
+    parser.CharacterDataHandler = lambda text: taken.update(named(text))
+    parser.Parse(piece, True)  # noqa: FBT003  — positional-only
+    return taken
 
 
 def _type_of(element: etree._Element) -> tuple[str, str] | None:

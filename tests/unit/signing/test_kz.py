@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapter.signing import gost94
+from adapter.signing import gost94, libcrypto
 from adapter.signing.certificates import CertificateError
 from adapter.signing.gost import GostEngine, KeyUnreadableError
 from adapter.signing.kz import GOST_2004, GOST_2004_LIMIT, GOST_2015, RSA, KzEngine, suite_of
@@ -148,3 +148,17 @@ def test_the_owner_is_read_from_the_certificate(shep_keys: Path, gost_keys: Path
 
 def test_the_engine_is_shared_with_the_russian_one(kz: KzEngine) -> None:
     assert kz.digest(GOST_2015.digest_method, b"x") == GostEngine.open().digest(512, b"x")
+
+
+@pytest.mark.parametrize("name", ["shep", "shep-gost"])
+def test_no_work_leaves_errors_that_tls_of_this_thread_would_find(kz: KzEngine, shep_keys: Path, name: str) -> None:
+    pair, errors = read_pair(shep_keys, name), libcrypto.load().functions
+    errors.ERR_clear_error()
+    key = kz.load_key(pair.key, pair.certificate_der)
+    value = kz.sign(key, b"data")
+    method = key.suite.signature_method
+    assert kz.verify(method, pair.certificate_der, b"data", value)
+    assert not kz.verify(method, pair.certificate_der, b"other", value)
+    assert kz.chain(pair.certificate_der, [read_pair(shep_keys, "ca").certificate_der])
+    GostEngine.open().load_key(read_pair(shep_keys, "shep-gost").key)
+    assert errors.ERR_peek_last_error() == 0

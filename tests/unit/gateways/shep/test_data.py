@@ -114,10 +114,12 @@ def test_content_that_would_break_out_is_refused(data: BusinessData, rule: str) 
 
 
 @pytest.mark.parametrize("key", ["shep", "shep-gost"])
-@pytest.mark.parametrize("form", [Form.CHILD, Form.TEXT])
+@pytest.mark.parametrize("form", list(Form))
 def test_a_signed_document_still_verifies(kz: KzEngine, shep_keys: Path, key: str, form: Form) -> None:
-    document = Hand(kz, shep_keys, key).document('<r xmlns:q="urn:q"  a="q:b"><b>текст</b>\n</r>'.encode())
-    taken = data_of(read(sent(BusinessData(form, document)))).content
+    inner = f"<b xmlns:t='urn:own' xmlns:xsi='{XSI}' xsi:type='t:T'>текст</b>"
+    document = Hand(kz, shep_keys, key).document(f'<r xmlns:q="urn:q"  a="q:b">{inner}\n</r>'.encode())
+    named = ("urn:their", "Type") if form is Form.TYPED else None
+    taken = data_of(read(sent(BusinessData(form, document, named)))).content
     assert taken == document
     assert [verdict.math for verdict in verify_document(taken, kz)] == [True]
 
@@ -136,6 +138,27 @@ def asked(inner: str, outside: str = "") -> BusinessData | None:
         ('<data xmlns="urn:d"><a/></data>', "", BusinessData(Form.CHILD, b'<a xmlns="urn:d"/>')),
         ('<data><a t="q:T"/></data>', 'xmlns:q="urn:q"', BusinessData(Form.CHILD, b'<a xmlns:q="urn:q" t="q:T"/>')),
         ('<data><a xmlns="urn:own"/></data>', 'xmlns:q="urn:q"', BusinessData(Form.CHILD, b'<a xmlns="urn:own"/>')),
+        ("<data><a>q:b</a></data>", 'xmlns:q="urn:q"', BusinessData(Form.CHILD, b'<a xmlns:q="urn:q">q:b</a>')),
+        (
+            "<data><a>q: b http://b 1q:b</a></data>",
+            'xmlns:q="urn:q"',
+            BusinessData(Form.CHILD, b"<a>q: b http://b 1q:b</a>"),
+        ),
+        (
+            "<data><a><q:b xmlns:q='urn:q'>q:T</q:b></a></data>",
+            'xmlns:q="urn:other"',
+            BusinessData(Form.CHILD, b"<a><q:b xmlns:q='urn:q'>q:T</q:b></a>"),
+        ),
+        (
+            "<data><a><q:b xmlns:q='urn:q'/><b q:c=''/></a></data>",
+            'xmlns:q="urn:other"',
+            BusinessData(Form.CHILD, b"<a xmlns:q=\"urn:other\"><q:b xmlns:q='urn:q'/><b q:c=''/></a>"),
+        ),
+        (
+            '<data xmlns="urn:d"><q:a xmlns:q="urn:q"><q:b/></q:a></data>',
+            "",
+            BusinessData(Form.CHILD, b'<q:a xmlns:q="urn:q"><q:b/></q:a>'),
+        ),
         ("<data> <!-- x --> <a/> </data>", "", BusinessData(Form.CHILD, b"<a/>")),
         ("<data><a/><b/></data>", "", BusinessData(Form.TYPED, b"<a/><b/>")),
         ("<data>x<a/></data>", "", BusinessData(Form.TYPED, b"x<a/>")),
