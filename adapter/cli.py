@@ -32,6 +32,10 @@ _COMMANDS: Final = {
     "new-service": ("adapter.cli_new_service", "draft a service module from an XSD"),
     "smev3": ("adapter.cli_smev3", "transform and verify СМЭВ3 messages without any service"),
     "shep": ("adapter.cli_shep", "verify ШЭП messages without any service"),
+    "maintenance": (
+        "adapter.cli_maintenance",
+        "announce planned work of a gateway or service: commands wait for its end",
+    ),
     "sign-service": ("adapter.cli_sign_service", "the reference signing service, for development"),
 }
 

@@ -47,6 +47,10 @@ _MEANING: Final[Mapping[Code, str]] = {
         "The gateway could not be reached, or answered with an error of HTTP or a bare server fault. The adapter "
         "retries by itself until the deadline, so this code is seen in the journal and in `details.cause`."
     ),
+    Code.MAINTENANCE: (
+        "As `details.cause` of `ADAPTER-EXPIRED`: planned work on the gateway or service went on until the deadline, "
+        "and nothing was sent. [operations.md](operations.md#planned-work)"
+    ),
     Code.GATEWAY_PROTOCOL: (
         "The gateway's answer breaks its protocol: no SOAP envelope, another MessageId, a client fault without a "
         "class. As a reply it is final; of an unreadable answer to a send it is the cause of a retry."

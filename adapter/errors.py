@@ -44,6 +44,11 @@ class Code(Enum):
         Retry.NEVER,
     )
     GATEWAY_UNAVAILABLE = ("ADAPTER-GATEWAY-UNAVAILABLE", "Шлюз недоступен", Retry.LATER)
+    MAINTENANCE = (
+        "ADAPTER-MAINTENANCE",
+        "Идут объявленные плановые работы шлюза или сервиса: запрос не отправлялся",
+        Retry.LATER,
+    )
     GATEWAY_PROTOCOL = ("ADAPTER-GATEWAY-PROTOCOL", "Ответ шлюза не соответствует протоколу", Retry.OPERATOR)
     ANSWER_UNREADABLE = (
         "ADAPTER-ANSWER-UNREADABLE",

@@ -157,6 +157,15 @@ class Knowing(Service, Protocol):
         ...
 
 
+@runtime_checkable
+class Naming(Service, Protocol):
+    """A service whose commands call one of many services behind its gateway: planned work may be on that one alone."""
+
+    def called_service(self, command: Command) -> str:
+        """Return the name of the service that a command calls, '' when it names none. Never raises."""
+        ...
+
+
 class Arrivals(Intake, Protocol):
     """The way in for everything that a gateway brings: answers by ``take``, all else by ``receive``."""
 

@@ -30,6 +30,7 @@ from adapter.pipeline.dispatch import Dispatcher
 from adapter.pipeline.envelope import Addressing
 from adapter.pipeline.held import HeldRequests
 from adapter.pipeline.intake import CommandIntake
+from adapter.pipeline.planned import PlannedWork
 from adapter.pipeline.ports import OWN_EVENTS, Limits
 from adapter.pipeline.recovery import Recovery
 from adapter.pipeline.registers import Registers
@@ -130,7 +131,10 @@ class Worker:
             require_message_id=settings.broker.require_message_id,
             stacktrace=settings.pipeline.error_stacktrace,
         )
-        self._bulkheads = make_bulkheads(registry, limits, self._observer)
+        planned = PlannedWork(self._journal)
+        with suppress(JournalUnavailableError):  # it looks again as soon as it runs
+            await planned.look()
+        self._bulkheads = make_bulkheads(registry, limits, self._observer, planned)
         bulkheads = {
             action: self._bulkheads[service.gateway]
             for action, service in served.items()
@@ -207,6 +211,7 @@ class Worker:
                 group.create_task(self._link("adapter consumer", gate=self._journal.available).run(self._consume)),
                 group.create_task(recovery.run()),
                 group.create_task(held.run()),
+                group.create_task(planned.run()),
                 *(group.create_task(source.run(WayIn(answers, requests, held))) for source in self._sources),
                 *(group.create_task(register.run(registers)) for register in registry.registers.values()),
             ]

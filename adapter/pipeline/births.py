@@ -132,8 +132,9 @@ class Births:
             # The call comes too late, its events do not.
             await self._done(exchange, Done(step.events, KnownError(Code.EXPIRED)), failed=True)
             return
-        if exchange.attempts:
-            # Put off before: whoever waits for the news need not wait for the gateway too.
+        bulkhead = self._bulkheads.get(step.gateway)
+        if exchange.attempts or (bulkhead is not None and self._caller.waits(exchange, bulkhead)):
+            # Put off before, or about to be: whoever waits for the news need not wait for the gateway too.
             await self._tell(exchange, step.events)
         await self._caller.first(runner, exchange, self._addressing.envelope(b""), step)
 

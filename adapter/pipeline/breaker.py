@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from adapter.errors import Code
+from adapter.exchange import TryLater, Unanswered
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from adapter.errors import AdapterError
+    from adapter.exchange import Sent
     from adapter.pipeline.ports import Observer
 
 log = structlog.get_logger(__name__)
@@ -87,3 +91,16 @@ class Breaker:
     def _put_off(self, pause: float, error: AdapterError) -> None:
         self.cause, self._pause, self._probing = error, pause, False
         self._probe_at = self._clock() + pause
+
+
+def report(breaker: Breaker, result: Sent | None, *, probe: bool) -> None:
+    """Tell the breaker what a call says of the gateway: a considered answer is a sign of life, a refusal too."""
+    match result:
+        case None:
+            pass
+        case Unanswered():
+            breaker.failed(result.error, probe=probe)
+        case TryLater() if not result.raw or result.error.code == Code.GATEWAY_UNAVAILABLE.wire:
+            breaker.failed(result.error, probe=probe)
+        case _:
+            breaker.succeeded()

@@ -19,7 +19,9 @@ from adapter.journal.requests import NOBODY, RequestReader
 from adapter.journal.writer import JournalUnavailableError
 from adapter.log import bind_message
 from adapter.pipeline.attempts import cause_of, dry_run, request_proof, retry_proof
+from adapter.pipeline.breaker import report
 from adapter.pipeline.lanes import Lanes
+from adapter.pipeline.planned import called_service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +78,9 @@ class Caller:
     async def _first(self, runner: Runner, exchange: Exchange, envelope: Envelope, call: Call) -> None:
         gateway = self._registry.gateways[call.gateway]
         bulkhead = self._bulkheads[call.gateway]
+        if not envelope.dry_run and self.waits(exchange, bulkhead):
+            await self._put_aside(exchange, bulkhead)
+            return
         if bulkhead.calls.refuses and not envelope.dry_run:
             await _put_off(runner, exchange, bulkhead.calls)
             return
@@ -138,6 +143,7 @@ class Caller:
         """Go on with a call whose earlier attempt has no known end, by the operation's repeat rule."""
         gateway = self._registry.gateways[exchange.gateway or ""]
         rule = gateway.repeat_rules[exchange.operation or ""]
+        bulkhead = self._bulkheads[gateway.name]
         taken = await self._may_be_taken(exchange)
         if rule is Repeat.NEVER and taken:
             await runner.fail(exchange, State.UNCERTAIN, KnownError(Code.UNCERTAIN))
@@ -146,12 +152,14 @@ class Caller:
         if gateway.id_lifetime is not None and datetime.now(UTC) - minted >= gateway.id_lifetime:
             await self._outlived(runner, exchange, taken=taken)
             return
-        breaker = self._bulkheads[gateway.name].calls
-        if breaker.refuses:
-            await _put_off(runner, exchange, breaker)
+        if self.waits(exchange, bulkhead):
+            await self._put_aside(exchange, bulkhead)
+            return
+        if bulkhead.calls.refuses:
+            await _put_off(runner, exchange, bulkhead.calls)
             return
         heavy = await self._journal.request_size(exchange.id) > _HEAVY
-        async with self._bulkheads[gateway.name].heavy if heavy else nullcontext():
+        async with bulkhead.heavy if heavy else nullcontext():
             await self._again(runner, exchange, envelope, gateway, minted, ask=taken and rule is Repeat.ASK)
 
     async def _again(  # noqa: PLR0913 — the parts of one attempt
@@ -184,7 +192,7 @@ class Caller:
                 told = await gateway.ask(prepared)
         finally:
             bulkhead.calling -= 1
-        _report(bulkhead.calls, told, probe=False)
+        report(bulkhead.calls, told, probe=False)
         match told:
             case TryLater():
                 return True
@@ -206,8 +214,25 @@ class Caller:
         bulkhead = self._bulkheads.get(exchange.gateway or (service.gateway if service else ""))
         if bulkhead is None or exchange.state is not State.RETRYING:
             return None
+        if self.waits(exchange, bulkhead):
+            return cause_of(KnownError(Code.MAINTENANCE))
         error = bulkhead.calls.cause or bulkhead.signing.cause
         return None if error is None else cause_of(error)
+
+    def waits(self, exchange: Exchange, bulkhead: Bulkhead) -> bool:
+        """Tell whether planned work on the gateway, or on the service that an exchange calls, goes on now."""
+        if bulkhead.planned is None or not bulkhead.planned.names_services(bulkhead.gateway):
+            return bulkhead.waits()
+        service = self._registry.services.get(exchange.action)
+        named = "" if service is None else called_service(service, exchange)
+        return bulkhead.waits(exchange.action, named)
+
+    async def _put_aside(self, exchange: Exchange, bulkhead: Bulkhead) -> None:
+        """Let an exchange wait for the end of planned work: no call is made and no attempt counts."""
+        service = self._registry.services.get(exchange.action) or self._registry.providers.get(exchange.action)
+        retried_with = None if service is None else self._bulkheads.get(service.gateway)
+        if bulkhead.planned is not None:
+            await bulkhead.planned.put_aside(exchange, unclaimed=retried_with is bulkhead and bulkhead.waits())
 
     async def _may_be_taken(self, exchange: Exchange) -> bool:
         """Tell whether any attempt under the present id may have reached the gateway."""
@@ -247,16 +272,19 @@ class Caller:
         bulkhead.calling += 1
         try:
             async with bulkhead.places:
-                admitted = breaker.admit()
+                waits = self.waits(exchange, bulkhead)
+                admitted = not waits and breaker.admit()
                 probe = admitted and not breaker.closed
                 if admitted:
                     result = await self._send(runner, exchange, envelope, gateway, prepared, earlier=earlier, call=call)
-                    _report(breaker, result, probe=probe)
+                    report(breaker, result, probe=probe)
         finally:
             bulkhead.calling -= 1
             if probe:
                 breaker.release()
-        if not admitted:
+        if waits:
+            await self._put_aside(exchange, bulkhead)
+        elif not admitted:
             await _put_off(runner, exchange, breaker)
         elif result is not None:
             await self._judge(runner, exchange, gateway.repeat_rules[prepared.operation], result, earlier=earlier)
@@ -369,16 +397,3 @@ async def _wait_in_lane(runner: Runner, exchange: Exchange) -> None:
     """Back off behind an earlier exchange of the lane, which ends the wait; does nothing to one that moved on."""
     error = KnownError(Code.GATEWAY_UNAVAILABLE)
     await runner.retry(exchange, error, proof=retry_proof(exchange, error, sent=exchange.state is State.SUBMITTING))
-
-
-def _report(breaker: Breaker, result: Sent | None, *, probe: bool) -> None:
-    """Tell the breaker what a call says of the gateway: a considered answer is a sign of life, a refusal too."""
-    match result:
-        case None:
-            pass
-        case Unanswered():
-            breaker.failed(result.error, probe=probe)
-        case TryLater() if not result.raw or result.error.code == Code.GATEWAY_UNAVAILABLE.wire:
-            breaker.failed(result.error, probe=probe)
-        case _:
-            breaker.succeeded()

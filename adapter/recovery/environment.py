@@ -89,6 +89,21 @@ def _read_group(environment: Mapping[str, str], group: str) -> dict[str, Any]:
     return {variable.field: values[variable.name] for variable in variables}
 
 
+def read_some(environment: Mapping[str, str], *names: str) -> dict[str, Any]:
+    """Return the values of single variables by name, ``None`` where nothing is said. Raises ConfigurationError."""
+    values: dict[str, Any] = {}
+    faults: dict[str, str] = {}
+    for variable in (variable for variable in VARIABLES if variable.name in names):
+        text = environment.get(variable.name, "").strip() or variable.default
+        try:
+            values[variable.name] = None if text is None else variable.read(text)
+        except WrongValueError as error:
+            faults[variable.name] = str(error)
+    if faults:
+        raise ConfigurationError(faults)
+    return values
+
+
 @asynccontextmanager
 async def open_journal(address: DatabaseAddress) -> AsyncIterator[asyncpg.Connection]:
     """Open one connection for one command. Raises RecoveryError for whatever the database does not do."""

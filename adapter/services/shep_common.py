@@ -124,6 +124,17 @@ def called(gateway: str, operation: str, content: Mapping[str, Any], *, subject:
     return Call(gateway, operation, orjson.dumps(content), subject=subject)
 
 
+def service_named(body: bytes) -> str:
+    """Return the service that a command's body names, '' for a body that names none or is not readable."""
+    try:
+        tree = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return ""
+    parts = [tree, *(tree.get(name) for name in ("request_info", "message_info"))] if isinstance(tree, dict) else []
+    named = [part.get("service_id") for part in parts if isinstance(part, dict)]
+    return next((name for name in named if isinstance(name, str)), "")
+
+
 def answered(answer: Answer) -> Reply:
     """Return the reply that is the gateway's answer, in snake_case of the XSD's names."""
     return Reply({"result": orjson.loads(answer.content)})

@@ -24,6 +24,7 @@ from adapter.services.shep_common import (
     plain,
     registered,
     registry_of,
+    service_named,
 )
 from adapter.services.shep_models import AsyncCommand, FetchCommand, NotifyCommand, StatusCommand, SyncCommand
 
@@ -53,6 +54,10 @@ class _ShepService:
     def resume(self, command: Command, answer: Answer) -> Reply:  # noqa: ARG002  — the answer says it all
         """Return the gateway's answer."""
         return answered(answer)
+
+    def called_service(self, command: Command) -> str:
+        """Return the key of the service that a command calls, '' when it names none: planned work may name one."""
+        return service_named(command.body)
 
 
 class SyncSend(_ShepService):
@@ -259,6 +264,10 @@ class OwnQueue(_ShepService):
         if self._service.is_sync:
             return sync_call(self._service, info, data, None)
         return async_call(self._service, {**info, "message_type": "REQUEST"}, data, None)
+
+    def called_service(self, command: Command) -> str:  # noqa: ARG002  — its commands name no service
+        """Return the key of its service."""
+        return self._service.key
 
     def command_schema(self) -> Mapping[str, Any]:
         """Return the JSON Schema of the command."""

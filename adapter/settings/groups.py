@@ -11,7 +11,7 @@ from adapter.settings.pem import Pem, client_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import tzinfo
+    from datetime import date, tzinfo
     from pathlib import Path
 
     from adapter.files.policy import AllowedHost
@@ -262,6 +262,7 @@ class Shep:
     listen: tuple[str, int] | None
     public_url: str | None
     zone: tzinfo
+    holidays: tuple[date, ...] | None
 
     @property
     def tokens(self) -> Mapping[str, str]:

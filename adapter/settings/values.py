@@ -6,7 +6,7 @@ Sentences never repeat the given text: an operator may have pasted a password in
 from __future__ import annotations
 
 import re
-from datetime import timedelta, timezone
+from datetime import date, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -157,6 +157,14 @@ def offset(text: str) -> tzinfo:
         raise WrongValueError("must be an offset from UTC such as +05:00")
     distance = timedelta(hours=int(match[2]), minutes=int(match[3]))
     return timezone(distance if match[1] == "+" else -distance)
+
+
+def dates(text: str) -> tuple[date, ...]:
+    """Read days, ``2027-01-01,2027-03-08``."""
+    try:
+        return tuple(date.fromisoformat(word.strip()) for word in text.split(","))
+    except ValueError:
+        raise WrongValueError("must be days such as 2027-01-01, separated by commas") from None
 
 
 database_host = matching(
