@@ -74,6 +74,9 @@ class QueueConsumer:
         self._arrived: list[Delivery] = []
         self._signal = asyncio.Event()
         self._ending = False
+        self._durable: list[Delivery] = []
+        self._acks = asyncio.Event()
+        self._drained = False
         self.consuming = asyncio.Event()
         self.last_delivery = monotonic()
 
@@ -97,8 +100,8 @@ class QueueConsumer:
         (LOCAL-SERVICES, "aio-pika 10: what was measured"). A silent one is therefore replaced: that costs four frames.
         """
         # A list of its own for each session: a late delivery of the channel before must not be acked on this one.
-        self._arrived = []
-        self._ending = False
+        self._arrived, self._durable = [], []
+        self._ending = self._drained = False
         channel = await open_channel(connection, confirms=False, wait=self._timeout)
         try:
             await channel.basic_qos(prefetch_count=self._prefetch, timeout=self._timeout)
@@ -106,7 +109,8 @@ class QueueConsumer:
             consume = await channel.basic_consume(self.queue, _pass_over, timeout=self._timeout)
             self.consuming.set()
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._pump(channel))
+                group.create_task(self._pump())
+                group.create_task(self._acknowledge(channel))
                 await group.create_task(self._until_end(channel, stopping))
                 await channel.basic_cancel(str(consume.consumer_tag), timeout=self._timeout)
                 self._ending = True
@@ -151,7 +155,7 @@ class QueueConsumer:
         if ended and not stopping.is_set():
             raise ConnectionResetError(f"the broker ended the consumer of {self.queue}")
 
-    async def _pump(self, channel: Channel) -> None:
+    async def _pump(self) -> None:
         """Hand over whatever arrived while the last batch was made durable."""
         while self._arrived or not self._ending:
             if not self._arrived:
@@ -159,7 +163,11 @@ class QueueConsumer:
                 await self._signal.wait()
                 continue
             batch = self._cut()
-            await self._take(channel, batch)
+            await self._sink.accept(batch)
+            self._durable += batch
+            self._acks.set()
+        self._drained = True
+        self._acks.set()
 
     def _cut(self) -> list[Delivery]:
         """Take what has arrived, of large bodies a few at a time: what is handed over stands in memory once more."""
@@ -173,8 +181,17 @@ class QueueConsumer:
         del self._arrived[:count]
         return batch
 
-    async def _take(self, channel: Channel, batch: list[Delivery]) -> None:
-        await self._sink.accept(batch)
+    async def _acknowledge(self, channel: Channel) -> None:
+        """Ack whatever became durable while the last ack was made certain; meanwhile more is handed over."""
+        while self._durable or not self._drained:
+            if not self._durable:
+                self._acks.clear()
+                await self._acks.wait()
+                continue
+            batch, self._durable = self._durable, []
+            await self._ack(channel, batch)
+
+    async def _ack(self, channel: Channel, batch: list[Delivery]) -> None:
         try:
             # The batch is a contiguous run of this channel's tags, and every earlier one is acked.
             await channel.basic_ack(batch[-1].tag, multiple=True, wait=False)

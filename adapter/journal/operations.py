@@ -40,6 +40,8 @@ class Operation(ABC, Generic[Result]):
     edge: ClassVar[bool] = False
     #: Its class has a field ``settled``.
     carries: ClassVar[bool] = False
+    #: Somebody waits for what comes after it.
+    hurries: ClassVar[bool] = True
 
     @property
     def single(self) -> bool:
@@ -253,6 +255,7 @@ class Mark(Always):
     reason: str | None = None
     delay: float = 0.0
     edge: ClassVar[bool] = True
+    hurries: ClassVar[bool] = False
 
     def put(self, arrays: Arrays, op: int) -> None:
         """Mark an outbox row."""

@@ -24,6 +24,10 @@ Result = TypeVar("Result")
 _MOST: Final = 512
 #: Bytes of one transaction: a crowd of large bodies must not become one message that neither side can hold.
 _HEAVY: Final = 16 * 2**20
+#: Turns of the loop before a batch is cut: what one moment brings (an acceptance, the answer behind it) is one commit.
+_TURNS: Final = 3
+#: Seconds that operations which hurry nobody wait for others to go with.
+_PATIENCE: Final = 0.02
 _TRIES: Final = 4
 _PAUSES: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _TIMEOUT: Final = 20.0
@@ -85,16 +89,22 @@ class Writer:
         self._availability = availability
         self._waiting: list[tuple[Operation[Any], asyncio.Future[Any]]] = []
         self._signal = asyncio.Event()
+        self._later: asyncio.TimerHandle | None = None
         self._failures = 0
 
     def write(self, operation: Operation[Result]) -> asyncio.Future[Result]:
         """Queue an operation for the next commit; the future ends with its result once that is committed.
 
-        It raises JournalUnavailableError when the database went away, RowRefusedError when it refuses this row alone.
+        One that does not hurry waits a moment for others to go with. The future raises JournalUnavailableError when the
+        database went away, RowRefusedError when it refuses this row alone.
         """
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
         self._waiting.append((operation, future))
-        self._signal.set()
+        if operation.hurries:
+            self._signal.set()
+        elif self._later is None:
+            self._later = loop.call_later(_PATIENCE, self._signal.set)
         return future
 
     async def run(self) -> None:
@@ -134,8 +144,10 @@ class Writer:
             if connection.is_closed():
                 return
             if not self._waiting:
-                self._signal.clear()
+                self._rest()
                 continue
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
             batch = self._cut()
             try:
                 async with asyncio.timeout(_TIMEOUT):
@@ -157,8 +169,15 @@ class Writer:
         batch = self._waiting[:count]
         del self._waiting[:count]
         if not self._waiting:
-            self._signal.clear()
+            self._rest()
         return batch
+
+    def _rest(self) -> None:
+        """Nothing waits any more, not even what hurries nobody."""
+        self._signal.clear()
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
 
     async def _commit(
         self, connection: asyncpg.Connection, batch: Sequence[tuple[Operation[Any], asyncio.Future[Any]]]
@@ -195,7 +214,7 @@ class Writer:
 
     def _fail_waiting(self) -> None:
         batch, self._waiting = self._waiting, []
-        self._signal.clear()
+        self._rest()
         _fail(batch)
 
 

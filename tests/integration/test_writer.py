@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from unittest.mock import Mock
+from uuid import uuid4
 
 import pytest
 
 from adapter.journal import writer
+from adapter.journal.operations import Mark
+from adapter.journal.records import OutboxRow
 from adapter.journal.writer import JournalUnavailableError
 from tests.integration.rows import take, until
 
@@ -52,6 +56,35 @@ async def test_heavy_rows_are_committed_in_groups_bounded_by_bytes(
     takes = [take(journal, str(n).encode() * 400) for n in range(10)]
     await asyncio.gather(*(journal.write(one) for one in takes))
     assert await look.fetchval("select max(n) from (select count(*) n from exchanges group by xmin::text) t") <= 3
+
+
+async def test_what_hurries_nobody_goes_with_what_does_and_alone_a_moment_later(
+    journal: Journal, look: asyncpg.Connection
+) -> None:
+    first, second = take(journal, b"1"), take(journal, b"2")
+    out = OutboxRow(uuid4(), datetime.now(UTC), first.exchange.id, "reply", "", "q", "m", b"{}", b"p")
+    first.outbox = (out,)
+    await journal.write(first)
+    parked = journal.write(Mark(out, "parked", reason="unroutable"))
+    assert await journal.write(second)
+    assert parked.done()
+    shared = "select count(*) from outbox o join exchanges e on o.xmin::text = e.xmin::text where e.id = $1"
+    assert await look.fetchval(shared, second.exchange.id) == 1
+    assert await journal.write(Mark(out, "sent"))
+    assert await look.fetchval("select state from outbox") == "sent"
+
+
+async def test_what_one_turn_of_the_loop_brings_after_another_is_one_commit(
+    journal: Journal, look: asyncpg.Connection
+) -> None:
+    async def behind() -> None:
+        await journal.write(take(journal, b"2"))
+
+    async with asyncio.TaskGroup() as group:
+        ahead = journal.write(take(journal, b"1"))
+        asyncio.get_running_loop().call_soon(lambda: group.create_task(behind()))
+        await ahead
+    assert await look.fetchval("select count(distinct xmin::text) from exchanges") == 1
 
 
 async def test_the_lease_is_kept_while_reading_is_stuck(journal: Journal, look: asyncpg.Connection) -> None:
