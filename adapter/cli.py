@@ -28,6 +28,7 @@ _COMMANDS: Final = {
     "orphans": ("adapter.cli_orphans", "list answers to requests that this journal has not sent"),
     "proof": ("adapter.cli_proof", "write the proof of one exchange to a zip file"),
     "asyncapi": ("adapter.cli_asyncapi", "print the contract of every service as AsyncAPI 3.0"),
+    "retention": ("adapter.cli_retention", "show or remove what is over and older than RETENTION_DAYS"),
     "docs": ("adapter.cli_docs", "print the generated documents"),
     "new-service": ("adapter.cli_new_service", "draft a service module from an XSD"),
     "smev3": ("adapter.cli_smev3", "transform and verify СМЭВ3 messages without any service"),

@@ -56,6 +56,13 @@ def reason(text: str) -> str:
     return text.strip()
 
 
+def days(text: str) -> int:
+    """Read a number of days. Raises ArgumentError."""
+    if not re.fullmatch(r"[1-9][0-9]{0,4}", text):
+        raise ArgumentError("must be a number of days from 1 to 99999")
+    return int(text)
+
+
 def identity(text: str) -> str:
     """Return an id as the journal writes it: bytes that are not UTF-8 escaped."""
     return searchable(os.fsencode(text)) or ""

@@ -16,6 +16,7 @@ from adapter.errors import ConfigurationError
 from adapter.journal.journal import DatabaseAddress
 from adapter.journal.writer import DATABASE_ERRORS
 from adapter.recovery.errors import RecoveryError
+from adapter.recovery.retention import Rule
 from adapter.settings import VARIABLES, Broker, Database
 from adapter.settings.checks import CHECKS
 from adapter.settings.values import WrongValueError
@@ -65,6 +66,16 @@ def database_address(environment: Mapping[str, str]) -> DatabaseAddress:
 def broker_address(environment: Mapping[str, str]) -> BrokerAddress:
     """Read MQ_* and the certificate variables. Raises ConfigurationError with every fault."""
     return BrokerAddress.of(Broker(**_read_group(environment, "broker")))
+
+
+def retention_rule(environment: Mapping[str, str], days: int | None = None) -> Rule:
+    """Read RETENTION_DAYS, unless ``days`` are given, and its peers. Raises ConfigurationError, RecoveryError."""
+    limits = _read_group(environment, "pipeline")
+    days = days or limits.get("retention_days")
+    if days is None:
+        raise RecoveryError("say how long things are kept: RETENTION_DAYS, or --days")
+    files = _read_group(environment, "files") if environment.get("FILES_ROOT", "").strip() else {"root": None}
+    return Rule(days, limits["dedupe_days"], files["root"])
 
 
 def _read_group(environment: Mapping[str, str], group: str) -> dict[str, Any]:

@@ -92,6 +92,11 @@ def _memory(prefetch: int | None, body: int, limit: int, actions: tuple[str, ...
     yield "MEMORY_LIMIT", sentence
 
 
+def _retention(days: int | None, dedupe: int) -> Faults:
+    if days is not None and days <= dedupe:
+        yield "RETENTION_DAYS", "must be more than DEDUPE_DAYS: a repeat is recognised by what is kept"
+
+
 def _poll(shortest: float, longest: float) -> Faults:
     if shortest > longest:
         yield "SMEV_POLL_MAX", "must not be less than SMEV_POLL_MIN"
@@ -230,6 +235,7 @@ CHECKS: tuple[Check, ...] = (
     _authority("CA_CERT"),
     _key_of("CLIENT_CERT", "CLIENT_KEY"),
     (("MQ_PREFETCH", "MQ_MAX_BODY", "MEMORY_LIMIT", "SERVICES"), _memory),
+    (("RETENTION_DAYS", "DEDUPE_DAYS"), _retention),
     (("SMEV_POLL_MIN", "SMEV_POLL_MAX"), _poll),
     (("SMEV_SERVICE", "SMEV_VERSION"), _smev_version),
     (("SIGN_TOKEN_OV", "SIGN_CLIENT_CERT", "SMEV_TEST_MESSAGE"), _signing_login),

@@ -309,6 +309,7 @@ class Pipeline:
 
     memory_limit: int
     dedupe_days: int
+    retention_days: int | None
     shutdown_grace: float
     error_stacktrace: bool
 

@@ -295,6 +295,9 @@ VARIABLES: tuple[Variable, ...] = (
        "Memory for commands in flight: MQ_PREFETCH x MQ_MAX_BODY x number of actions must fit it", "512MB"),
     _V("DEDUPE_DAYS", "pipeline", "dedupe_days", read.integer(1, 3650),
        "Days for which a repeated message_id is recognised", "7"),
+    _V("RETENTION_DAYS", "pipeline", "retention_days", read.integer(2, 36500),
+       "Days after its end for which adapter retention leaves an exchange with all its bytes; without it nothing is"
+       " removed"),
     _V("SHUTDOWN_GRACE", "pipeline", "shutdown_grace", read.seconds(1, 600),
        "Time to finish what is in hand after SIGTERM, seconds", "25"),
     _V("ERROR_STACKTRACE", "pipeline", "error_stacktrace", read.boolean,

@@ -1,0 +1,10 @@
+-- Small registers: calls of lockers before a moment ($1), tokens that have ended, orders that no limit counts any more.
+with calls as (
+    delete from locker_calls where at < $1 returning 1
+), tokens as (
+    delete from epgu_tokens where ends_at <= now() returning 1
+), orders as (
+    delete from epgu_orders_made where at < now() - interval '1 day' returning 1
+)
+select (select count(*) from calls) as calls, (select count(*) from tokens) as tokens,
+    (select count(*) from orders) as orders
