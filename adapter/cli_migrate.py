@@ -1,15 +1,15 @@
-"""``adapter migrate``."""
+"""``adapter migrate``: asks for DATABASE_* alone, so that a job needs no other secret."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from typing import TYPE_CHECKING
 
-from adapter.cli_run import load_settings
-from adapter.journal.journal import DatabaseAddress
 from adapter.journal.migrate import MigrationError, migrate
 from adapter.journal.writer import DATABASE_ERRORS
+from adapter.recovery.environment import database_address
 
 if TYPE_CHECKING:
     import argparse
@@ -25,11 +25,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _migrate(options: argparse.Namespace) -> int:
-    settings = load_settings()
+    address = database_address(os.environ)
     phases = ("pre",) if options.pre_only else ("pre", "post")
 
     async def apply() -> None:
-        connection = await DatabaseAddress(settings.database.connect_arguments()).connect()
+        connection = await address.connect()
         try:
             applied = await migrate(connection, phases=phases)
         finally:
