@@ -32,7 +32,7 @@ _COMMANDS: Final = {
     "docs": ("adapter.cli_docs", "print the generated documents"),
     "new-service": ("adapter.cli_new_service", "draft a service module from an XSD"),
     "smev3": ("adapter.cli_smev3", "transform and verify СМЭВ3 messages without any service"),
-    "shep": ("adapter.cli_shep", "verify ШЭП messages without any service"),
+    "shep": ("adapter.cli_shep", "verify ШЭП messages; the journals and forms of order № 104"),
     "maintenance": (
         "adapter.cli_maintenance",
         "announce planned work of a gateway or service: commands wait for its end",

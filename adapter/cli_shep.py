@@ -1,4 +1,4 @@
-"""``adapter shep verify``: signatures of ШЭП messages, without configuration, service or network."""
+"""``adapter shep``: ``verify`` judges signatures without any service; the journals and forms of order № 104."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adapter import cli_shep_journal
 from adapter.errors import Code
 from adapter.signing.certificates import CertificateError, certificates_of, fingerprint, read_certificate
 from adapter.signing.gost import GostUnavailableError
@@ -38,7 +39,7 @@ class _Known:
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command and its verb."""
-    parser = subparsers.add_parser("shep", help="verify ШЭП messages without any service")
+    parser = subparsers.add_parser("shep", help="verify ШЭП messages; the journals and forms of order № 104")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verify = verbs.add_parser(
         "verify",
@@ -50,7 +51,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     verify.add_argument(
         "--gateway-certs", type=Path, metavar="FILE", help="certificates that messages only name, PEM or DER"
     )
-    parser.set_defaults(run=run)
+    verify.set_defaults(run=run)
+    cli_shep_journal.add_parser(verbs)
 
 
 def run(args: argparse.Namespace) -> int:

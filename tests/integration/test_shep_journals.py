@@ -1,0 +1,103 @@
+"""The journals of order № 104, written from what a worker of the product exchanged with the simulated ШЭП."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import structlog
+
+from adapter.documents.shep_forms import read_form
+from tests.documents_read import sheet
+from tests.integration.shep_house import DATA, told
+from tests.integration.test_recovery_commands import Desk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.integration.conftest import HouseBuilder
+    from tests.integration.shep_house import Shep
+
+pytest_plugins = ("tests.contract.shep_fixtures", "tests.integration.shep_fixtures")
+
+
+@pytest.fixture
+def clerk(
+    shep: Shep,
+    builder: HouseBuilder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> Iterator[Desk]:
+    """Who keeps the journals: at the command line, with the registry of the worker."""
+    for key, value in builder.environment.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setenv("SHEP_SERVICES_FILE", str(tmp_path / "services.toml"))
+    monkeypatch.setenv("SHEP_SENDER_ID", "adapter")
+    monkeypatch.setattr("adapter.recovery.door.configure", lambda *_, **__: None)
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield Desk(capfd)
+    structlog.configure(**before)
+
+
+def period() -> tuple[str, ...]:
+    now = datetime.now(UTC)
+    return ("--from", (now - timedelta(hours=1)).isoformat(), "--to", (now + timedelta(hours=1)).isoformat())
+
+
+async def everything(shep: Shep) -> dict[str, Any]:
+    """Exchange one message of each kind; return the asynchronous receipt."""
+    sync = {"request_info": {"service_id": "SyncEcho"}, "request_data": {"data": DATA}}
+    await shep.upstream.ask("shep.sync.send", sync)
+    body = {"message_info": {"service_id": "AsyncEcho", "message_type": "REQUEST"}, "message_data": {"data": DATA}}
+    async with shep.events("shep.message.received") as arrived:
+        receipt: dict[str, Any] = (await shep.upstream.ask("shep.async.send", body))["result"]
+        await told(arrived)
+    await shep.upstream.ask("shep.async.status", {"message_id": receipt["message_id"]})
+    async with shep.events("shep.sync.requested") as arrived:
+        asked = {"sender_id": "other", "service_id": "OwnSync", "data": DATA}
+        waits = asyncio.create_task(shep.stand.post("/_sim/ask", asked, 200))
+        request = await told(arrived)
+        await shep.upstream.ask("shep.sync.answer", {"message_id": request["message_id"], "data": DATA})
+        await asyncio.wait_for(waits, 15)
+    return receipt
+
+
+async def test_the_log_has_every_message_of_both_directions(shep: Shep, clerk: Desk, tmp_path: Path) -> None:
+    receipt = await everything(shep)
+    rows = (await clerk.type("shep", "journal", *period(), "--json")).json
+    told = [(row["channel"], row["kind"], row["sender"], row["receiver"], row["state"]) for row in rows]
+    assert told == [
+        ("Синхронный (ШЭП)", "REQUEST", "adapter", "ТДИС (SyncEcho)", "Принято ШЭП"),
+        ("Синхронный (ШЭП)", "RESPONSE", "ТДИС (SyncEcho)", "adapter", "Передано получателю"),
+        ("Асинхронный (ШЭП)", "REQUEST", "adapter", "ТДИС (AsyncEcho)", "Принято ШЭП"),
+        ("Асинхронный (ШЭП)", "RESPONSE", rows[3]["sender"], "adapter", "Передано получателю"),
+        ("Асинхронный (ШЭП)", "Запрос состояния", "adapter", "ШЭП", "Принято ШЭП"),
+        ("Синхронный (ШЭП)", "REQUEST", "other", "ТИСА (OwnSync)", "Передано получателю"),
+        ("Синхронный (ШЭП)", "RESPONSE", "ТИСА (OwnSync)", "other", "Ответ дан"),
+    ]
+    assert (rows[2]["message_id"], rows[4]["message_id"]) == (receipt["message_id"],) * 2
+    assert all(row["received"] <= row["sent"] for row in rows)
+
+    shown = await clerk.type("shep", "journal", *period())
+    assert shown.out.startswith("\ufeff")
+    assert "password" not in shown.out
+    table = list(csv.reader(io.StringIO(shown.out[1:], newline=""), delimiter=";"))
+    assert table[0] == read_form(6)["headings"]
+    assert [row[0] for row in table[1:]] == [str(number) for number in range(1, 8)]
+    assert (await clerk.type("shep", "journal", *period(), "--service", "OwnSync", "--json")).json == rows[5:]
+
+    file = tmp_path / "journal.xlsx"
+    assert (await clerk.type("shep", "journal", *period(), "--format", "xlsx", "-o", str(file))).code == 0
+    assert sheet(file.read_bytes())[3] == read_form(6)["headings"]
+    assert len(sheet(file.read_bytes())) == 5 + 7
+    assert (await clerk.type("shep", "journal", *period(), "--format", "xlsx")).code == 1
+    wrong = await clerk.type("shep", "journal", "--from", "yesterday", "--to", "2026-11-01")
+    assert (wrong.code, wrong.err.partition(":")[0]) == (1, "--from")
