@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import aio_pika
-import aiohttp
-import asyncpg
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import aiohttp
+    import asyncpg
 
 
 PREFIX = "applications."
