@@ -29,6 +29,7 @@ _COMMANDS: Final = {
     "proof": ("adapter.cli_proof", "write the proof of one exchange to a zip file"),
     "asyncapi": ("adapter.cli_asyncapi", "print the contract of every service as AsyncAPI 3.0"),
     "retention": ("adapter.cli_retention", "show or remove what is over and older than RETENTION_DAYS"),
+    "incident": ("adapter.cli_incident", "write a letter to ЕПГУ's support about one exchange"),
     "docs": ("adapter.cli_docs", "print the generated documents"),
     "new-service": ("adapter.cli_new_service", "draft a service module from an XSD"),
     "smev3": ("adapter.cli_smev3", "transform and verify СМЭВ3 messages without any service"),

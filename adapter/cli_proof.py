@@ -12,7 +12,7 @@ from adapter.recovery.arguments import reason
 from adapter.recovery.dead import note_revealed
 from adapter.recovery.door import carry_out, typed
 from adapter.recovery.environment import Operator, database_address, open_journal
-from adapter.recovery.errors import RecoveryError
+from adapter.recovery.files import write_private
 from adapter.recovery.history import find_one, read_history
 
 if TYPE_CHECKING:
@@ -40,20 +40,6 @@ async def _proof(options: argparse.Namespace) -> int:
         sys.stdout.buffer.write(archive)
         sys.stdout.buffer.flush()
         return 0
-    try:
-        _write(output, archive)
-    except OSError as error:
-        raise RecoveryError(f"cannot write {output}: {error.strerror}") from None
+    write_private(output, archive)
     print(f"{output}: {len(archive)} bytes; keep it as you keep personal data")
     return 0
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file that its owner alone can read, in one step."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(data)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -72,6 +72,20 @@ DRY_RUN: Final[Schema] = {
         "dry_run": {"const": True, "description": "Ничего не отправлено"},
         "message_id": {"type": "string", "description": "Идентификатор, который получил бы запрос"},
         "xml": {"type": "string", "description": "Запрос, как он был бы отправлен"},
+        "json": {"type": "object", "description": "Запрос шлюзу, который принимает JSON"},
+        "files": {
+            "type": "array",
+            "description": "Файлы, которые были бы отправлены с запросом",
+            "items": {
+                "type": "object",
+                "required": ["name", "size", "sha256"],
+                "properties": {
+                    "name": {"type": "string", "description": "Имя файла"},
+                    "size": {"type": "integer", "minimum": 0, "description": "Размер, байт"},
+                    "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "SHA-256"},
+                },
+            },
+        },
     },
 }
 #: The common member of an event.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -23,7 +23,7 @@ def request_proof(exchange_id: UUID, prepared: Prepared) -> ProofRow:
     """Return the intent to send: the exact bytes, who signed them, what files go along."""
     meta: dict[str, object] = {"operation": prepared.operation, "signed_by": list(prepared.signed_by)}
     if prepared.files:
-        meta["files"] = [{"name": file.name, "size": file.size, "sha256": file.sha256} for file in prepared.files]
+        meta["files"] = _files(prepared)
     return ProofRow(exchange_id, "request", prepared.gateway_id, prepared.body, meta=orjson.dumps(meta))
 
 
@@ -39,12 +39,28 @@ def cause_of(error: AdapterError) -> dict[str, str]:
 
 
 def dry_run(prepared: Prepared) -> Reply:
-    """Return what would have been sent: of a package its envelope with everything in its place.
+    """Return what would have been sent: JSON as it is, of a package its envelope with everything in its place.
 
-    Bytes that are not UTF-8 go out as base64.
+    Bytes that are neither JSON nor UTF-8 go out as base64. Files that would go along are listed.
     """
-    try:
-        content = {"xml": soap_message(prepared.body).decode()}
-    except UnicodeDecodeError:
-        content = {"content_base64": base64.b64encode(prepared.body).decode()}
+    content = _json(prepared.body)
+    if content is None:
+        try:
+            content = {"xml": soap_message(prepared.body).decode()}
+        except UnicodeDecodeError:
+            content = {"content_base64": base64.b64encode(prepared.body).decode()}
+    if prepared.files:
+        content["files"] = _files(prepared)
     return Reply({"result": {"dry_run": True, "message_id": prepared.gateway_id, **content}})
+
+
+def _json(body: bytes) -> dict[str, Any] | None:
+    try:
+        told = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return {"json": told} if isinstance(told, dict) else None
+
+
+def _files(prepared: Prepared) -> list[dict[str, Any]]:
+    return [{"name": file.name, "size": file.size, "sha256": file.sha256} for file in prepared.files]

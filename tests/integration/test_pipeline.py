@@ -228,7 +228,7 @@ async def test_a_defect_in_a_service_is_answered_and_parked_and_tells_no_value(h
 async def test_a_dry_run_returns_what_would_be_sent_and_sends_nothing(house: House) -> None:
     reply = await house.upstream.ask("call", {"q": 1}, headers={"x-dry-run": True})
     assert reply["result"]["dry_run"] is True
-    assert orjson.loads(reply["result"]["xml"]) == {"q": 1}
+    assert reply["result"]["json"] == {"q": 1}
     assert house.gateway.sent.empty()
 
 

@@ -151,7 +151,7 @@ def undelivered(failure: UndeliveredError) -> Sent:
     """Return what a call without a readable answer is to the pipeline."""
     if failure.maybe_taken:
         return Unanswered(failure.error, raw=failure.raw)
-    return TryLater(failure.error)
+    return TryLater(failure.error, raw=failure.raw)
 
 
 def _given_up(failure: Failure, earlier_attempts: int) -> bool:

@@ -68,9 +68,13 @@ class Series:
 
 @dataclass(slots=True)
 class Progress:
-    """How far an upload has come; ``records`` are those of the first call and of the last ones."""
+    """How far an upload has come; ``records`` are those of the first call and of the last ones.
+
+    ``lost`` is what is journaled of the last call without an answer.
+    """
 
     sent: int = 0
+    lost: bytes = b""
     records: list[Mapping[str, Any]] = field(default_factory=list)
 
     def note(self, record: Mapping[str, Any]) -> None:
@@ -144,6 +148,7 @@ class Upload:
             if last and failure.maybe_taken:
                 raise StoppedError(Unanswered(self._named(failure.error), raw=self._raw(failure.raw))) from None
             self._last_left = False
+            self.progress.lost = failure.raw
             return 0.0
         self.progress.note(reply.record)
         if reply.status in {200, 206}:
@@ -180,7 +185,7 @@ class Upload:
         if self._last_left:
             return Unanswered(self._named(KnownError(Code.GATEWAY_UNAVAILABLE)), raw=self._raw())
         progress = {"chunks": self._series.chunks, "chunks_sent": self.progress.sent}
-        return Refused(self._named(KnownError(Code.UPLOAD_LOST, details=progress)), self._raw())
+        return Refused(self._named(KnownError(Code.UPLOAD_LOST, details=progress)), self._raw(self.progress.lost))
 
     def _named(self, error: AdapterError) -> AdapterError:
         error.details.setdefault("order_id", self._series.order_id)

@@ -156,9 +156,9 @@ class Exchange:
         try:
             self._response = await self._context.__aenter__()
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise UndeliveredError(_unavailable(error), maybe_taken=False) from None
+            raise self._undelivered(error, maybe_taken=False) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise UndeliveredError(_unavailable(error), maybe_taken=True) from None
+            raise self._undelivered(error, maybe_taken=True) from None
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -187,10 +187,19 @@ class Exchange:
             async for piece in self.response.content.iter_any():
                 yield piece
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise UndeliveredError(_unavailable(error), maybe_taken=True) from None
+            raise self._undelivered(error, maybe_taken=True) from None
 
     def record(self, body: bytes | None, **more: Any) -> dict[str, Any]:
         """Return what is journaled of this call: all that Приложение 2 asks for, without the token."""
+        answer: dict[str, Any] = {
+            "status": self.response.status,
+            "headers": {str(name): self._shown(value) for name, value in self.response.headers.items()},
+            "received_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        }
+        return {"request": self._asked(), "answer": answer | _written(body) | more}
+
+    def _asked(self) -> dict[str, Any]:
+        """Return what is journaled of the request."""
         request, bearer = self._request, self._bearer
         headers = dict(self._headers)
         if bearer is not None:
@@ -205,14 +214,13 @@ class Exchange:
         }
         if isinstance(request.body, bytes):
             told["body"] = request.body.decode("utf-8", "replace")
-        if bearer is not None:
-            told |= bearer.told()
-        answer: dict[str, Any] = {
-            "status": self.response.status,
-            "headers": {str(name): self._shown(value) for name, value in self.response.headers.items()},
-            "received_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        }
-        return {"request": told, "answer": answer | _written(body) | more}
+        return told | bearer.told() if bearer is not None else told
+
+    def _undelivered(self, error: BaseException, *, maybe_taken: bool) -> UndeliveredError:
+        """Return the failure of a call without an answer, with the record of what was asked."""
+        failed = {"reason": type(error).__name__, "at": datetime.now(UTC).isoformat(timespec="milliseconds")}
+        raw = records({"request": self._asked(), "answer": None, "failure": failed})
+        return UndeliveredError(_unavailable(error), maybe_taken=maybe_taken, raw=raw)
 
     def _shown(self, value: str) -> str:
         return value.replace(self._bearer.text, HIDDEN) if self._bearer else value
