@@ -180,5 +180,5 @@ async def test_an_incident_is_written_of_what_the_journal_has(
              for cell in row.cells]  # fmt: skip
     assert "MNEMONIKA" in cells
     assert any("Authorization: Bearer [token]" in cell for cell in cells)
-    modes = {name: oct((tmp_path / name).stat().st_mode)[-3:] for name in ("letter.txt", "letter.docx")}  # noqa: ASYNC240  — two local files
+    modes = {name: oct((tmp_path / name).stat().st_mode)[-3:] for name in ("letter.txt", "letter.docx")}
     assert set(modes.values()) == {"600"}

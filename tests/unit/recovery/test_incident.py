@@ -96,7 +96,7 @@ def test_the_call_that_failed_is_told_though_others_followed() -> None:
     assert "в. URL: https://a/bad" in as_text(told)
 
 
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.tuples(st.text(max_size=20), st.text(max_size=50)), max_size=4), st.text(max_size=30))
 def test_any_text_makes_a_document_that_opens(lines: list[tuple[str, str]], words: str) -> None:
     letter = Letter(ADDRESS, words, [Point(words, lines)])

@@ -165,7 +165,7 @@ def test_what_passes_is_what_was_written(tree: dict[str, Any]) -> None:
 
 
 def test_a_field_that_holds_xml_may_hold_what_xml_may() -> None:
-    body = '{"a": {"content": "<![CDATA[x]]>\\u0085"}, "content": "]]>"}'.encode()
+    body = b'{"a": {"content": "<![CDATA[x]]>\\u0085"}, "content": "]]>"}'
     tree = decode(body, {"a.content", "content"}).tree
     assert tree == {"a": {"content": "<![CDATA[x]]>\u0085"}, "content": "]]>"}
     assert [fault.path for fault in decode(body, {"a.content"}).faults] == ["content"]
