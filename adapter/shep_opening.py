@@ -72,11 +72,19 @@ def _endpoint(shep: Shep, signer: KzSigner) -> ShepEndpoint:
         service = known.service(service_id)
         return service is not None and service.is_sync
 
+    def is_registered(service_id: str) -> bool:
+        return known.service(service_id) is not None
+
     security = TransportSecurity(
         signer, key=shep.system_key, expected_bin=shep.gateway_bin or "", certificates=shep.gateway_certs or ()
     )
     options = EndpointOptions(
-        listen=shep.listen, public_url=shep.public_url, profile_of=profile_of, known=is_sync, zone=shep.zone
+        listen=shep.listen,
+        public_url=shep.public_url,
+        profile_of=profile_of,
+        known=is_sync,
+        registered=is_registered,
+        zone=shep.zone,
     )
     return ShepEndpoint(options, security)
 

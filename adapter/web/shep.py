@@ -49,6 +49,8 @@ _INLINE_BYTES: Final = 256 * 1024
 #: Which operations each door has.
 DOORS: Final[Mapping[str, tuple[str, ...]]] = {"client": (PUSH, PUSH_STATUS), "sync": (SYNC_SEND,)}
 PATHS: Final[Mapping[str, str]] = {"client": "/async", "sync": "/sync"}
+#: What a message may be (MessageType of the XSD).
+_TYPES: Final = frozenset({"REQUEST", "RESPONSE", "NOTIFICATION", "UPDATE"})
 _ACTIONS: Final = {PUSH: "shep.message", PUSH_STATUS: "shep.status", SYNC_SEND: "shep.sync"}
 
 
@@ -56,7 +58,8 @@ _ACTIONS: Final = {PUSH: "shep.message", PUSH_STATUS: "shep.status", SYNC_SEND: 
 class EndpointOptions:
     """``public_url`` is how the gateway reaches ``listen``; ``profile_of`` tells how a service is judged.
 
-    ``known`` tells whether a synchronous service is ours to answer. ``patience`` is how long, in seconds, a synchronous
+    ``known`` tells whether a synchronous service is ours to answer, ``registered`` whether there is a service of that
+    name at all: messages of others are refused. ``patience`` is how long, in seconds, a synchronous
     caller is held.
     """
 
@@ -64,6 +67,7 @@ class EndpointOptions:
     public_url: str
     profile_of: Callable[[str | None], Profile]
     known: Callable[[str], bool]
+    registered: Callable[[str], bool] = lambda _: True
     zone: tzinfo = UTC
     patience: float = 50.0
 
@@ -131,6 +135,10 @@ class ShepEndpoint:
             except _FaultError as fault:
                 log.info("shep.call-refused", operation=operation.name if operation else "", code=fault.code)
                 content, status = self._fault(operation, fault), 500
+            except Exception as error:  # noqa: BLE001  — the last line of defence: whoever calls reads faults alone
+                log.error("shep.call-failed", error=type(error).__name__)  # noqa: TRY400  — its text may hold values
+                failed = _FaultError("Server", Code.INTERNAL.wire, Code.INTERNAL.sentence)
+                content, status = self._fault(operation, failed), 500
             return await self._signed(content, status, profile)
 
         return take
@@ -145,7 +153,8 @@ class ShepEndpoint:
         if doubt is not None:
             raise _FaultError("Client", doubt.code, doubt.description)
         incoming = _incoming(key, message, judgement.signature, judgement.facts())
-        if key == SYNC_SEND and not self.options.known(str(incoming.facts.get("service_id", ""))):
+        ours = {SYNC_SEND: self.options.known, PUSH: self.options.registered}.get(key)
+        if ours is not None and not ours(str(incoming.facts.get("service_id", ""))):
             raise _FaultError("Client", Code.UNKNOWN_REQUEST.wire, "Сервис здесь не обслуживается")
         return incoming
 
@@ -223,6 +232,8 @@ def _incoming(key: str, message: Message, signature: str, verdicts: Mapping[str,
     message_id = str(info.get("message_id") or "")
     if not number or not message_id:
         raise _FaultError("Client", Code.REQUEST_UNREADABLE.wire, "The message has no id")
+    if key == PUSH:
+        _check_chain(info)
     facts = {name: value for name, value in info.items() if name != "sender"}
     facts["sender_id"] = (info.get("sender") or {}).get("sender_id", "")
     facts["signature"] = signature
@@ -239,6 +250,14 @@ def _incoming(key: str, message: Message, signature: str, verdicts: Mapping[str,
         facts=facts,
         verdicts=(verdicts,),
     )
+
+
+def _check_chain(info: Mapping[str, Any]) -> None:
+    """Refuse a message of which nobody can tell what it is, or to which chain it belongs. Raises _FaultError."""
+    if info.get("message_type") not in _TYPES:
+        raise _FaultError("Client", Code.REQUEST_UNREADABLE.wire, "There is no such messageType")
+    if info["message_type"] != "REQUEST" and not info.get("correlation_id"):
+        raise _FaultError("Client", Code.REQUEST_UNREADABLE.wire, "A message that is no REQUEST needs a correlationId")
 
 
 async def _keep(arrivals: Arrivals, incoming: Incoming) -> None:

@@ -75,6 +75,7 @@ async def opened(kz: KzEngine, folder: Path) -> AsyncIterator[Doors]:
         public_url="http://adapter.example.org",
         profile_of=lambda name: Profile(level=LEVELS.get(name or "", Level.BOTH)),
         known=lambda name: name in LEVELS,
+        registered=lambda name: name in LEVELS,
     )
     kept = Memory()
     async with TestClient(TestServer(ShepEndpoint(options, security).app(kept))) as client:

@@ -18,7 +18,8 @@ from lxml import etree
 from adapter.xml.parser import XmlError, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
 _XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
 _XS: Final = "http://www.w3.org/2001/XMLSchema"
@@ -211,41 +212,44 @@ def _declared(piece: bytes, element: etree._Element) -> bytes:
     name = re.match(rb"<[^\s/>]+", piece)
     if name is None:
         return piece
-    taken = _taken_from_outside(piece)
+    known = {prefix or "": uri for prefix, uri in element.nsmap.items()}
+    mentioned = {prefix for prefix in known if not prefix or f"{prefix}:".encode() in piece}
+    taken = _taken_from_outside(piece, mentioned) if mentioned else set()
     missing = b"".join(
-        b" xmlns%b=%b" % (b":%b" % prefix.encode() if prefix else b"", quoteattr(uri).encode())
-        for prefix, uri in element.nsmap.items()
-        if (prefix or "") in taken
+        b" xmlns%b=%b" % (b":%b" % prefix.encode() if prefix else b"", quoteattr(known[prefix]).encode())
+        for prefix in known
+        if prefix in taken
     )
     return piece[: name.end()] + missing + piece[name.end() :]
 
 
-def _taken_from_outside(piece: bytes) -> set[str]:
-    """Return the prefixes, '' for the default namespace, that an element uses and does not declare itself.
+def _taken_from_outside(piece: bytes, known: AbstractSet[str]) -> set[str]:
+    """Return which prefixes of ``known``, '' for the default namespace, an element uses and does not declare itself.
 
     Values and texts may hold qualified names, so a prefix counts there too. One declared where it is used is left
     alone: a second declaration further up would be in the canonical form of a signed document.
     """
     taken: set[str] = set()
-    scopes: list[frozenset[str]] = [frozenset()]
+    outside = [frozenset(known)]  # of each open element, what it may still take from there
     parser = expat.ParserCreate("utf-8")
     parser.buffer_text = True
 
-    def named(value: str) -> Iterator[str]:
-        return (match[1] for match in _QUALIFIED.finditer(value) if match[1] not in scopes[-1])
-
     def started(name: str, attributes: dict[str, str]) -> None:
-        own = {at.partition(":")[2] for at in attributes if at == "xmlns" or at.startswith("xmlns:")}
-        scopes.append(scopes[-1] | own)
-        prefixes = {name.rpartition(":")[0]} | {at.rpartition(":")[0] for at in attributes if ":" in at}
-        taken.update(prefixes - scopes[-1] - {"xmlns", "xml"})
+        own = {at.partition(":")[2] for at in attributes if at.startswith("xmlns")}
+        open_to = outside[-1] - own if own else outside[-1]
+        outside.append(open_to)
+        taken.update(open_to & ({name.rpartition(":")[0]} | {at.partition(":")[0] for at in attributes if ":" in at}))
         for at, value in attributes.items():
-            if at.partition(":")[0] != "xmlns":
-                taken.update(named(value))
+            if not at.startswith("xmlns"):
+                said(value)
+
+    def said(value: str) -> None:
+        if ":" in value:
+            taken.update(outside[-1] & set(_QUALIFIED.findall(value)))
 
     parser.StartElementHandler = started
-    parser.EndElementHandler = lambda _: scopes.pop()
-    parser.CharacterDataHandler = lambda text: taken.update(named(text))
+    parser.EndElementHandler = lambda _: outside.pop()
+    parser.CharacterDataHandler = said
     parser.Parse(piece, True)  # noqa: FBT003  — positional-only
     return taken
 
