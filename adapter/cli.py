@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "check": ("adapter.cli_check", "test the configuration and every connection"),
     "send": ("adapter.cli_send", "publish a command as an upstream system would, and wait for its reply"),
     "render": ("adapter.cli_render", "print the XML of a command without sending anything"),
+    "console": ("adapter.cli_console", "serve the console: pages for people, in a browser"),
     "dead": ("adapter.cli_dead", "list, show, replay or drop dead commands and parked replies"),
     "resolve": ("adapter.cli_resolve", "say what became of a request whose fate is uncertain"),
     "trace": ("adapter.cli_trace", "print the timeline of one exchange, found by any id of it"),

@@ -22,10 +22,10 @@ _PATIENCE: Final = 15.0
 class Lending:
     """Lends connections; each statement commits by itself."""
 
-    def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]]) -> None:
-        """Nothing is opened before the first use."""
+    def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]], most: int = _MOST) -> None:
+        """Nothing is opened before the first use; ``most`` connections are open at once."""
         self._connect = connect
-        self._places = asyncio.Semaphore(_MOST)
+        self._places = asyncio.Semaphore(most)
         self._idle: list[asyncpg.Connection] = []
 
     @asynccontextmanager

@@ -4,8 +4,10 @@
 Read ``variables.py`` first: it is the table.
 """
 
+from adapter.settings.console import ConsoleSettings, load_console
 from adapter.settings.groups import (
     Broker,
+    Console,
     Database,
     Elastic,
     Epgu,
@@ -28,6 +30,8 @@ from adapter.settings.variables import VARIABLES, Variable
 __all__ = [
     "VARIABLES",
     "Broker",
+    "Console",
+    "ConsoleSettings",
     "Database",
     "Elastic",
     "Epgu",
@@ -46,4 +50,5 @@ __all__ = [
     "describe",
     "env_example",
     "load",
+    "load_console",
 ]

@@ -275,6 +275,8 @@ CHECKS: tuple[Check, ...] = (
     _authority("POSTAMAT_CA"),
     _together("POSTAMAT_TLS_CERT", "POSTAMAT_TLS_KEY"),
     _key_of("POSTAMAT_TLS_CERT", "POSTAMAT_TLS_KEY"),
+    _together("CONSOLE_TLS_CERT", "CONSOLE_TLS_KEY"),
+    _key_of("CONSOLE_TLS_CERT", "CONSOLE_TLS_KEY"),
     (("DATABASE_SSLMODE", "DATABASE_CA"), _database_authority),
     _authority("DATABASE_CA"),
     _together("ELASTIC_USER", "ELASTIC_PASS"),

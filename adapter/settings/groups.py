@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from adapter.files.policy import FilesPolicy
-from adapter.settings.pem import Pem, client_context
+from adapter.settings.pem import Pem, client_context, server_context
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
     from datetime import date, tzinfo
     from pathlib import Path
@@ -222,12 +222,7 @@ class Postamat:
 
     def listener_context(self) -> ssl.SSLContext | None:
         """Return the context that lockers are served with, ``None`` for plain http."""
-        if self.certificate is None or self.key is None:
-            return None
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        with self.certificate.as_file() as certificate, self.key.as_file() as key:
-            context.load_cert_chain(certificate, key)
-        return context
+        return server_context(self.certificate, self.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,6 +296,26 @@ class Health:
 
     host: str
     port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Console:
+    """The console. ``listen`` is host and port, ``tokens`` are (token, roles) by the name of who holds one.
+
+    ``certificate`` and ``key`` make it https; ``workers`` are the health listeners it asks; ``session`` in seconds.
+    """
+
+    listen: tuple[str, int]
+    tokens: Mapping[str, tuple[str, frozenset[str]]] = field(repr=False)
+    certificate: Pem | None
+    key: Pem | None
+    language: str
+    session: float
+    workers: tuple[str, ...] | None
+
+    def listener_context(self) -> ssl.SSLContext | None:
+        """Return the context that the console is served with, ``None`` for plain http."""
+        return server_context(self.certificate, self.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,12 +41,24 @@ def load(environment: Mapping[str, str], known_actions: Mapping[str, str]) -> gr
     as absent. Groups that no served action needs are not read at all, so a shared environment may hold paths that
     exist elsewhere. Raises ConfigurationError with all faults, in the table's order and without secret values.
     """
+    given, values, needed = read_groups(environment, known_actions)
+    _derive(values)
+    return _settings(environment, given, values, needed)
+
+
+def read_groups(
+    environment: Mapping[str, str], known_actions: Mapping[str, str], only: frozenset[str] | None = None
+) -> tuple[Mapping[str, str], dict[str, Any], frozenset[str]]:
+    """Read and check the groups that the served actions need, or those of ``only``.
+
+    Returns the texts that were given, the values by variable, and the groups. Raises ConfigurationError.
+    """
     given = {variable.name: text for variable in VARIABLES if (text := _given(environment, variable))}
     faults: dict[str, str] = {}
     values: dict[str, Any] = {}
     actions = _actions(_read(_named("SERVICES"), given, faults) or (), known_actions, faults)
-    needed = _needed_groups(given, {known_actions[action] for action in actions})
-    if "SERVICES" in faults:  # what is needed is unknown: judge at least what was given
+    needed = only or _needed_groups(given, {known_actions[action] for action in actions})
+    if "SERVICES" in faults and only is None:  # what is needed is unknown: judge at least what was given
         needed |= {variable.group for variable in VARIABLES if variable.name in given}
     for variable in VARIABLES:
         if variable.group in needed:
@@ -58,8 +70,7 @@ def load(environment: Mapping[str, str], known_actions: Mapping[str, str]) -> gr
                 faults.setdefault(name, sentence)
     if faults:
         raise ConfigurationError({v.name: faults[v.name] for v in VARIABLES if v.name in faults})
-    _derive(values)
-    return _settings(environment, given, values, needed)
+    return given, values, needed
 
 
 def _derive(values: dict[str, Any]) -> None:
@@ -128,7 +139,7 @@ def _settings(
     environment: Mapping[str, str], given: Mapping[str, str], values: Mapping[str, Any], needed: frozenset[str]
 ) -> groups.Settings:
     def fields(group: str) -> dict[str, Any]:
-        return {variable.field: values[variable.name] for variable in VARIABLES if variable.group == group}
+        return fields_of(group, values)
 
     return groups.Settings(
         broker=groups.Broker(**fields("broker")),
@@ -146,11 +157,17 @@ def _settings(
         services=groups.Services(**fields("services"), options=fields("options")),
         warnings=tuple(cautions(environment, values)),
         effective={variable.name: _shown(variable, given, values) for variable in VARIABLES},
-        secrets=tuple(_secrets(values)),
+        secrets=tuple(secrets_of(values)),
     )
 
 
-def _secrets(values: Mapping[str, Any]) -> Iterator[str]:
+def fields_of(group: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a group by field."""
+    return {variable.field: values[variable.name] for variable in VARIABLES if variable.group == group}
+
+
+def secrets_of(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what logs must never show."""
     for variable in VARIABLES:
         value = values.get(variable.name) if variable.secret else None
         if isinstance(value, str):

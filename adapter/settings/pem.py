@@ -116,6 +116,16 @@ def client_context(authority: Pem | None, certificate: Pem | None, key: Pem | No
     return context
 
 
+def server_context(certificate: Pem | None, key: Pem | None) -> ssl.SSLContext | None:
+    """Return a context that a listener shows ``certificate`` by, ``None`` (plain http) without one."""
+    if certificate is None or key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with certificate.as_file() as certificate_file, key.as_file() as key_file:
+        context.load_cert_chain(certificate_file, key_file)
+    return context
+
+
 def _certificates_of(pem: Pem) -> list[x509.Certificate]:
     blocks = [der for label, der in pem.blocks() if label == "CERTIFICATE"]
     try:

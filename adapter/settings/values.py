@@ -244,7 +244,7 @@ def elements(text: str) -> str:
 
 def secret(text: str) -> str:
     """Read a secret: the value itself, or ``file:PATH`` of a file that holds it (its last line break is cut)."""
-    value = _given(text)
+    value = given_or_file(text)
     if not value or re.search(r"[\x00-\x1f\x7f]", value):
         raise WrongValueError("must be one line of text")
     return value
@@ -253,7 +253,7 @@ def secret(text: str) -> str:
 def locker_tokens(text: str) -> Mapping[str, str]:
     """Read tokens by the lockers' numbers, ``1233=TOKEN,77=TOKEN``, or a file of them, one a line."""
     found: dict[str, str] = {}
-    for item in re.split(r"[,\r\n]", _given(text)):
+    for item in re.split(r"[,\r\n]", given_or_file(text)):
         number, mark, token = (part.strip() for part in item.partition("="))
         if not item.strip():
             continue
@@ -272,7 +272,7 @@ def locker_tokens(text: str) -> Mapping[str, str]:
 def api_keys(text: str) -> Mapping[str, tuple[str, str]]:
     """Read API-Keys by name, ``head=GUID,branch=GUID/KEY``, or a file of them; the second part names a signing key."""
     found: dict[str, tuple[str, str]] = {}
-    for item in re.split(r"[,\r\n]", _given(text)):
+    for item in re.split(r"[,\r\n]", given_or_file(text)):
         match = re.fullmatch(r"([A-Za-z0-9_.-]{1,64})\s*=\s*([0-9A-Fa-f-]{36})(?:/([^\s/,]{1,100}))?", item.strip())
         if not item.strip():
             continue
@@ -303,7 +303,7 @@ def numbers(text: str) -> Mapping[str, int]:
     return found
 
 
-def _given(text: str) -> str:
+def given_or_file(text: str) -> str:
     """Return the text, or what the file holds that it names (its last line break is cut)."""
     if not text.startswith("file:"):
         return text

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapter.gateways.epgu.profiles import PROFILES
 from adapter.settings import values as read
+from adapter.settings.console_values import console_tokens, listening, urls
 from adapter.settings.pem import anchors, certificates, private_key
 from adapter.settings.shep_registry import read_registry
 
@@ -29,6 +30,7 @@ GROUPS = {
     "database": "PostgreSQL",
     "elastic": "Metrics (without ELASTIC_HOST they are off)",
     "health": "Health",
+    "console": "Console (adapter console; a worker does not read these)",
     "pipeline": "Limits",
     "logging": "Logs",
     "options": "Switches of single services",
@@ -291,6 +293,22 @@ VARIABLES: tuple[Variable, ...] = (
        secret=True),
     _V("HEALTH_HOST", "health", "host", read.host, "Address of the health listener", "127.0.0.1"),
     _V("HEALTH_PORT", "health", "port", read.integer(0, 65535), "Port of the health listener; 0 means none", "8080"),
+    _V("CONSOLE_LISTEN", "console", "listen", listening, "Where the console is served, HOST:PORT",
+       "127.0.0.1:8086"),
+    _V("CONSOLE_TOKENS", "console", "tokens", console_tokens,
+       "Who may use the console: NAME:ROLES=TOKEN, comma-separated, roles view, reveal and replay joined by +, or"
+       " file:PATH with one a line", required=True, secret=True, example="file:/etc/adapter/console.tokens"),
+    _V("CONSOLE_TLS_CERT", "console", "certificate", certificates,
+       "Certificate of the console: path or PEM text; without it it is served plain http"),
+    _V("CONSOLE_TLS_KEY", "console", "key", private_key, "Private key of CONSOLE_TLS_CERT: path or PEM text",
+       secret=True),
+    _V("CONSOLE_LANGUAGE", "console", "language", read.choice("ru", "en"),
+       "Language of who has not chosen one", "ru"),
+    _V("CONSOLE_SESSION", "console", "session", read.seconds(60, 604_800),
+       "Time after which a token is asked for again, seconds", "28800"),
+    _V("CONSOLE_WORKERS", "console", "workers", urls,
+       "Health listeners of the workers, comma-separated URLs; by default that of HEALTH_HOST and HEALTH_PORT",
+       example="http://10.1.2.3:8080"),
     _V("MEMORY_LIMIT", "pipeline", "memory_limit", read.size(16_000_000, 10**12),
        "Memory for commands in flight: MQ_PREFETCH x MQ_MAX_BODY x number of actions must fit it", "512MB"),
     _V("DEDUPE_DAYS", "pipeline", "dedupe_days", read.integer(1, 3650),

@@ -114,5 +114,5 @@ def _fingerprint(argv: list[str], environment: Mapping[str, str]) -> str:
 def _sources() -> Iterator[str]:
     for folder in SOURCES:
         for path in sorted((PROJECT / folder).rglob("*")):
-            if path.is_file() and path.suffix in {".py", ".sql", ".xsd", ".json", ".wsdl"}:
+            if path.is_file() and path.suffix in {".py", ".sql", ".xsd", ".json", ".wsdl", ".html", ".css", ".js"}:
                 yield f"{path}:{path.stat().st_mtime_ns}"

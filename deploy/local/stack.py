@@ -59,6 +59,10 @@ class Stack:
         self.simulator = Program("smev3-simulator", "СМЭВ3 simulator with ГИС ЖКХ", self.places)
         self.epgu = Program("epgu-simulator", "ЕПГУ simulator with ЕСИА", self.places)
         self.adapter = Program("adapter", "Adapter", self.places)
+        self.console = Program("console", "Console", self.places)
+        #: A demo needs no console, and starts sooner without it.
+        self.with_console = True
+        self.console_token = local / "console.token"
         # Client mode of постаматы, for its demo alone: one more worker, and the portal that it calls.
         self.portal = Program("postamat-simulator", "Simulated portal of the МФЦ", self.places)
         self.caller = Program("adapter-postamat", "Adapter in client mode", self.places)
@@ -80,7 +84,7 @@ class Stack:
 
     def parts(self) -> list[tuple[str, bool]]:
         """Return every part's title and whether it runs."""
-        programs = (self.signing, self.simulator, self.epgu, self.adapter)
+        programs = (self.signing, self.simulator, self.epgu, self.adapter, self.console)
         made = (self.certificates / "ca.crt.pem").exists()
         return [
             ("RabbitMQ", made and self.rabbit.running),
@@ -103,7 +107,7 @@ class Stack:
         """Stop everything this stack started, the adapter first; return the titles of what ran."""
         stopped = [title for title, running in self.parts() if running]
         self.upstream_env.unlink(missing_ok=True)
-        for program in (self.caller, self.portal, self.adapter, self.epgu, self.simulator, self.signing):
+        for program in (self.console, self.caller, self.portal, self.adapter, self.epgu, self.simulator, self.signing):
             program.stop()
         if (self.certificates / "ca.crt.pem").exists():
             self.rabbit.stop()
@@ -134,12 +138,37 @@ class Stack:
             "ESIA_API_KEYS": API_KEYS,
         }
         self._run_adapter(self.adapter, ports["health"], "consumes every action", environment)
+        if self.with_console:
+            self._run_console(ports)
         self._write_upstream(simulator_url, epgu_url)
 
     @staticmethod
     def _run_adapter(program: Program, health: int, result: str, environment: Mapping[str, str]) -> None:
         command = [str(Path(sys.executable).with_name("adapter")), "run"]
         program.start(command, lambda: _missing(health), result, environment)
+
+    def _run_console(self, ports: Mapping[str, int]) -> None:
+        """Start the console; whoever may read its token's file may do everything in it."""
+        if not self.console_token.exists():
+            self.console_token.touch(0o600)
+            self.console_token.write_text(f"{secrets.token_urlsafe(24)}\n", encoding="ascii")
+        token = self.console_token.read_text(encoding="ascii").strip()
+        environment = self._common_environment(ports["health"]) | {
+            "SERVICES": "*",
+            "CONSOLE_LISTEN": f"127.0.0.1:{ports['console']}",
+            "CONSOLE_TOKENS": f"operator:view+reveal+replay={token}",
+        }
+        command = [str(Path(sys.executable).with_name("adapter")), "console"]
+
+        def missing() -> str:
+            return "" if get(ports["console"], "/login")[0] == http.HTTPStatus.OK else "starting"
+
+        self.console.start(command, missing, self.console_url, environment)
+
+    @property
+    def console_url(self) -> str:
+        """Where the console is, once it was started."""
+        return f"http://127.0.0.1:{self._ports()['console']}"
 
     @property
     def locker_token(self) -> Path:
@@ -183,6 +212,7 @@ class Stack:
         file = self.places.state / "ports.json"
         names = {"sign": self.signing, "smev3": self.simulator, "ftp": self.simulator, "epgu": self.epgu}
         names |= {"health": self.adapter, "lockers": self.adapter, "caller": self.caller, "portal": self.portal}
+        names |= {"console": self.console}
         kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         free = remembered_ports(file, [name for name, program in names.items() if not program.running])
         return kept | free
@@ -288,12 +318,18 @@ def _use_docker() -> bool:
 
 
 def _up() -> int:
-    if _use_docker():
-        write_upstream(Stack().upstream_env, compose.up())
-    else:
-        Stack().up()
-    say(f"\n{paint('The stack is up.', 'green')} An upstream system connects with .local/upstream.env; stop: make down")
+    _start(Stack())
     return 0
+
+
+def _start(stack: Stack) -> None:
+    if _use_docker():
+        write_upstream(stack.upstream_env, compose.up())
+    else:
+        stack.up()
+    say(f"\n{paint('The stack is up.', 'green')} An upstream system connects with .local/upstream.env; stop: make down")
+    if stack.console.running:
+        say(f"Console: {paint(stack.console_url, 'bold')}  token: {stack.console_token}")
 
 
 def _down() -> int:
@@ -323,7 +359,10 @@ def _clean() -> int:
 def _demo() -> int:
     from deploy.local import demo  # noqa: PLC0415  — needs the adapter's packages, which up and down do not
 
-    return _show(lambda stack: demo.main(read_upstream(stack.upstream_env), debian.LOCAL / "demo"))
+    code = _show(lambda stack: demo.main(read_upstream(stack.upstream_env), debian.LOCAL / "demo"))
+    if not compose.owned() and not Stack().console.running:
+        say("The same in a browser: make up starts all this with the console and says where it is (docs/console.md).")
+    return code
 
 
 def _demo_correspondence() -> int:
@@ -341,7 +380,8 @@ def _show(demo: Callable[[Stack], int]) -> int:
     """Run a demo on the stack, which is left as it was found."""
     stack = Stack()
     was_up = compose.owned() or stack.complete
-    _up()
+    stack.with_console = was_up
+    _start(stack)
     try:
         return demo(stack)
     finally:
@@ -358,7 +398,8 @@ def _demo_postamat() -> int:
         raise StepError("The demo of постаматы runs on private processes, which need Debian's apt.")
     stack = Stack()
     was_up = stack.complete
-    _up()
+    stack.with_console = was_up
+    _start(stack)
     try:
         where = demo_postamat.Where(**stack.start_postamat(), database=stack.postgres, name=DATABASE)
         good, total = demo_postamat.main(read_upstream(stack.upstream_env), where, debian.LOCAL / "demo")
