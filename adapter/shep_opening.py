@@ -9,9 +9,11 @@ from adapter.errors import ConfigurationError
 from adapter.gateways.shep import Level, Profile, ShepGateway, ShepOptions
 from adapter.gateways.shep.security import TransportSecurity
 from adapter.http import make_session
+from adapter.shep_journals.watch import EmergencyWatch
 from adapter.signing.kz_client import KzSigningClient
 from adapter.signing.kz_ncanode import NcaNodeSigner, Pkcs12
 from adapter.web.shep import EndpointOptions, ShepEndpoint
+from adapter.workdays import Calendar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,6 +57,8 @@ async def open_shep(
         gateways={**registry.gateways, **gateways},
         providers={**registry.providers, **ours},
     )
+    watch = EmergencyWatch(Calendar(shep.zone, frozenset(shep.holidays or ())))
+    registry = replace(registry, registers={**registry.registers, watch.name: watch})
     return registry, [_endpoint(shep, signer)] if ours else []
 
 

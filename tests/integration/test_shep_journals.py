@@ -6,13 +6,16 @@ import asyncio
 import csv
 import io
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 import structlog
 
 from adapter.documents.shep_forms import read_form
+from adapter.shep_journals.watch import EmergencyWatch
+from adapter.workdays import Calendar
 from tests.documents_read import sheet
 from tests.integration.shep_house import DATA, told
 from tests.integration.test_recovery_commands import Desk
@@ -20,6 +23,8 @@ from tests.integration.test_recovery_commands import Desk
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import asyncpg
 
     from tests.integration.conftest import HouseBuilder
     from tests.integration.shep_house import Shep
@@ -101,3 +106,58 @@ async def test_the_log_has_every_message_of_both_directions(shep: Shep, clerk: D
     assert (await clerk.type("shep", "journal", *period(), "--format", "xlsx")).code == 1
     wrong = await clerk.type("shep", "journal", "--from", "yesterday", "--to", "2026-11-01")
     assert (wrong.code, wrong.err.partition(":")[0]) == (1, "--from")
+
+
+LATE = """
+with late as (
+    insert into exchanges (id, action, source, state, received_at, deadline, fingerprint, next_at)
+    values ($1, 'shep.async.send', 'q', 'retrying', $2, now() + interval '1 day', ''::bytea, now() + interval '1 day')
+    returning id
+)
+insert into incoming (id, body, body_sha256, body_size, properties)
+select id, ''::bytea, ''::bytea, 0, ''::bytea from late
+"""
+ASTANA = timezone(timedelta(hours=5))
+
+
+async def test_a_message_that_waits_over_a_working_day_becomes_an_entry_that_people_close(
+    shep: Shep, clerk: Desk, look: asyncpg.Connection, tmp_path: Path
+) -> None:
+    late = uuid4()
+    received = datetime.now(UTC) - timedelta(days=9)
+    await look.execute(LATE, late, received)
+    holidays = frozenset((received + timedelta(days=day)).date() for day in range(-1, 12))
+    resting, working = EmergencyWatch(Calendar(ASTANA, holidays)), EmergencyWatch(Calendar(ASTANA))
+    assert await resting.look(look) == (0, ())
+    assert await working.look(look) == (1, ())
+    assert await working.look(look) == (0, ())
+    (entry,) = (await clerk.type("shep", "emergency", "list", "--json")).json
+    assert (entry["opened_by"], entry["exchange_id"], entry["sent_at"]) == ("adapter", str(late), None)
+    number = str(entry["number"])
+
+    opened = ("--received", "2026-11-19T09:00", "--reason", "=Обрыв канала")
+    assert (await clerk.type("shep", "emergency", "open", *opened)).out == f"entry {entry['number'] + 1} is open\n"
+    refused = await clerk.type("shep", "emergency", "close", number, "--reason", "Работы")
+    assert (refused.code, refused.err) == (
+        1,
+        "--measures, --sent, --person: is required before an entry is closed (form 7)\n",
+    )
+    await look.execute("insert into proof (exchange_id, kind) values ($1, 'request')", late)
+    await working.look(look)
+    noted = ("--notified", "2h", "--arrived", "1h", "--measures", "Повторная отправка", "--reason", "Работы")
+    assert (await clerk.type("shep", "emergency", "note", number, *noted)).code == 0
+    assert (await clerk.type("shep", "emergency", "close", number, "--person", "Тестов Тест")).code == 0
+    assert (await clerk.type("shep", "emergency", "note", number, *noted)).code == 1
+    (left,) = (await clerk.type("shep", "emergency", "list", "--open", "--json")).json
+    assert left["number"] == entry["number"] + 1
+
+    table = list(csv.reader(io.StringIO((await clerk.type("shep", "emergency", "export")).out[1:]), delimiter=";"))
+    assert table[0] == read_form(7)["headings"]
+    assert (table[1][5:7], table[1][8:]) == (["Работы", "Повторная отправка"], ["Тестов Тест", ""])
+    assert table[1][2] == f"{received.astimezone(ASTANA):%d.%m.%Y %H:%M:%S}"
+    assert (table[2][2], table[2][5]) == ("19.11.2026 09:00:00", "'=Обрыв канала")
+    file = tmp_path / "emergencies.xlsx"
+    assert (await clerk.type("shep", "emergency", "export", "--format", "xlsx", "-o", str(file))).code == 0
+    assert sheet(file.read_bytes())[3] == read_form(7)["headings"]
+    ahead = await clerk.type("shep", "emergency", "open", "--received", "2999-01-01T00:00")
+    assert (ahead.code, ahead.err) == (1, "--received: must not lie ahead\n")
