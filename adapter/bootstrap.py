@@ -201,7 +201,7 @@ async def open_epgu(settings: Settings, registry: Registry, observer: Observer, 
     lending = Lending(DatabaseAddress(settings.database.connect_arguments()).connect)
     stack.push_async_callback(lending.aclose)
     gateway = make_gateway(
-        _epgu_options(epgu, signing.key_ov, files.max_size),
+        epgu_options(epgu, signing.key_ov, files.max_size),
         parts=Parts(
             session=session,
             once=once,
@@ -219,7 +219,8 @@ async def open_epgu(settings: Settings, registry: Registry, observer: Observer, 
     return replace(registry, gateways=gateways, places={**registry.places, gateway.name: epgu.calls})
 
 
-def _epgu_options(epgu: Epgu, usual_key: str, file_limit: int) -> EpguOptions:
+def epgu_options(epgu: Epgu, usual_key: str, file_limit: int) -> EpguOptions:
+    """Return what a deployment says about its ЕПГУ; ``usual_key`` signs where nothing else is said."""
     sign_key = epgu.sign_key or usual_key
     profiles = {
         name: profile.changed(

@@ -82,6 +82,7 @@ async def _look(settings: Settings, *, quiet: bool) -> list[Finding]:
         ("signing service", _signing),
         ("СМЭВ3", _smev),
         ("ШЭП", _shep),
+        ("ЕПГУ", _epgu),
         ("metrics", _metrics),
     ]
     for name, check in checks:
@@ -187,6 +188,12 @@ async def _shep(settings: Settings) -> str:
                 pass
     listening = "off" if shep.listen is None else f"at {shep.public_url}"
     return f"every channel answers; {len(shep.registry.services)} services registered, listening {listening}"
+
+
+async def _epgu(settings: Settings) -> str:
+    from adapter.epgu_check import look  # noqa: PLC0415  — brings the whole gateway along
+
+    return await look(settings)
 
 
 async def _metrics(settings: Settings) -> str:
