@@ -51,6 +51,10 @@ _MEANING: Final[Mapping[Code, str]] = {
         "As `details.cause` of `ADAPTER-EXPIRED`: planned work on the gateway or service went on until the deadline, "
         "and nothing was sent. [operations.md](operations.md#planned-work)"
     ),
+    Code.BEHIND_ANOTHER: (
+        "An earlier exchange of the same order or case has not ended, and order is kept: nothing was sent yet. Seen in "
+        "the journal alone."
+    ),
     Code.GATEWAY_PROTOCOL: (
         "The gateway's answer breaks its protocol: no SOAP envelope, another MessageId, a client fault without a "
         "class. As a reply it is final; of an unreadable answer to a send it is the cause of a retry."

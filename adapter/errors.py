@@ -49,6 +49,11 @@ class Code(Enum):
         "Идут объявленные плановые работы шлюза или сервиса: запрос не отправлялся",
         Retry.LATER,
     )
+    BEHIND_ANOTHER = (
+        "ADAPTER-BEHIND-ANOTHER",
+        "Команда ждёт: прежняя по тому же заявлению или делу ещё не завершена",
+        Retry.LATER,
+    )
     GATEWAY_PROTOCOL = ("ADAPTER-GATEWAY-PROTOCOL", "Ответ шлюза не соответствует протоколу", Retry.OPERATOR)
     ANSWER_UNREADABLE = (
         "ADAPTER-ANSWER-UNREADABLE",

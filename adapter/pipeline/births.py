@@ -99,7 +99,7 @@ class Births:
                 await self._begin(runner, exchange, provider)
 
     async def _wait_behind(self, runner: Runner, exchange: Exchange) -> None:
-        error = KnownError(Code.GATEWAY_UNAVAILABLE)
+        error = KnownError(Code.BEHIND_ANOTHER)
         meta = orjson.dumps({"code": error.code, "attempt": exchange.attempts, "sent": False})
         await runner.retry(exchange, error, after=_BEHIND, proof=ProofRow(exchange.id, "retry", meta=meta))
 

@@ -395,5 +395,5 @@ async def _put_off(runner: Runner, exchange: Exchange, breaker: Breaker) -> None
 
 async def _wait_in_lane(runner: Runner, exchange: Exchange) -> None:
     """Back off behind an earlier exchange of the lane, which ends the wait; does nothing to one that moved on."""
-    error = KnownError(Code.GATEWAY_UNAVAILABLE)
+    error = KnownError(Code.BEHIND_ANOTHER)
     await runner.retry(exchange, error, proof=retry_proof(exchange, error, sent=exchange.state is State.SUBMITTING))
