@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from adapter.errors import ConfigurationError
+from adapter.expiry import Calendar
+from adapter.figures import of_calendar
 from adapter.files import FilesIn, FilesPolicy, FileStore, FtpFiles
 from adapter.gateways.epgu.keeping import Shared
 from adapter.gateways.epgu.limits import Bounds
@@ -32,6 +34,8 @@ from adapter.http import make_session
 from adapter.journal.journal import DatabaseAddress
 from adapter.journal.lending import Lending
 from adapter.journal.writer import JournalUnavailableError
+from adapter.metrics.exposition import Exposition, Gauge
+from adapter.metrics.port import CountingMetrics
 from adapter.pipeline.ports import Registry
 from adapter.services.registry import make_providers, make_services
 from adapter.services.smev3_provider import REQUEST, Smev3Requests
@@ -41,10 +45,11 @@ from adapter.web.postamat import LockerTokens
 from adapter.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 
     from adapter.exchange import Service, Source
     from adapter.incoming import ArrivalSource, Provider
+    from adapter.metrics import Metrics
     from adapter.pipeline.ports import Observer
     from adapter.settings import Epgu, Settings
 
@@ -165,7 +170,9 @@ async def open_postamat(settings: Settings, registry: Registry, observer: Observ
             make_session(timeout=postamat.timeout, ssl_context=postamat.ssl_context())
         )
         options = PostamatOptions(postamat.url, postamat.token, postamat.timeout)
-        gateway = PostamatGateway(options, session=session, observe=observer.gateway_call)
+        gateway = PostamatGateway(
+            options, session=session, observe=partial(observer.gateway_call, gateway=PostamatGateway.name)
+        )
         return replace(registry, gateways={**registry.gateways, gateway.name: gateway})
     window = postamat.window
     portal = LockerPortal(
@@ -212,7 +219,7 @@ async def open_epgu(settings: Settings, registry: Registry, observer: Observer, 
             bounds=_epgu_bounds(epgu),
             shared=Shared(lending.lend, away=(JournalUnavailableError,)),
         ),
-        observe=observer.gateway_call,
+        observe=partial(observer.gateway_call, gateway="epgu"),
         stack=stack,
     )
     gateways = {**registry.gateways, gateway.name: gateway}
@@ -267,11 +274,22 @@ def _epgu_bounds(epgu: Epgu) -> Bounds:
     )
 
 
-async def run_worker(settings: Settings, environment: Mapping[str, str], observer: Observer) -> None:
-    """Run one worker until SIGTERM or SIGINT."""
+async def run_worker(
+    settings: Settings, environment: Mapping[str, str], observer: Observer, metrics: Metrics | None = None
+) -> None:
+    """Run one worker until SIGTERM or SIGINT; SIGHUP looks at certificates on disk at once.
+
+    ``metrics`` are what the page of metrics shows.
+    """
     services = {
         action: service for action, service in make_services(environment).items() if action in settings.services.actions
     }
+    calendar, exposition = Calendar(settings), Exposition(metrics or CountingMetrics())
+
+    async def days_left() -> list[Gauge]:
+        return of_calendar(calendar)
+
+    exposition.add(days_left)
     async with AsyncExitStack() as stack:
         providers = make_providers(services, environment)
         registry, sources = await open_gateways(settings, services, observer, stack, providers)
@@ -282,10 +300,30 @@ async def run_worker(settings: Settings, environment: Mapping[str, str], observe
             registry, doors = await open_shep(settings, registry, observer, stack, providers)
             sources += doors
         registry = await open_epgu(settings, registry, observer, stack)
-        worker = Worker(settings, registry, sources, observer)
+        worker = Worker(settings, registry, sources, observer, exposition)
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, worker.stop)
+        loop.add_signal_handler(signal.SIGHUP, calendar.wake)
+        await stack.enter_async_context(_beside(calendar.run()))
         log.info("adapter starts", actions=sorted(services))
         await worker.run()
     log.info("adapter ended")
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run ``work`` for the length of a block. What it fails by is a defect: said at once, raised when the block ends."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(_tell_defect)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def _tell_defect(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("the calendar of certificates ended by a defect", error=error)

@@ -63,7 +63,7 @@ def _run(_: argparse.Namespace) -> int:
 
     async def serve() -> None:
         async with make_observer(settings) as observer:
-            await run_worker(settings, os.environ, observer)
+            await run_worker(settings, os.environ, observer, observer.metrics)
 
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -40,13 +40,20 @@ class MetricsObserver:
             )
         )
 
-    def gateway_call(self, operation: str, outcome: str, seconds: float, bytes_out: int, bytes_in: int) -> None:
+    @property
+    def metrics(self) -> Metrics:
+        """Where everything is told."""
+        return self._metrics
+
+    def gateway_call(  # noqa: PLR0913, PLR0917  — the port's signature
+        self, operation: str, outcome: str, seconds: float, bytes_out: int, bytes_in: int, gateway: str = "smev3"
+    ) -> None:
         """Make the document of a gateway call; the exchange is the one bound to the running task, if any."""
         bound = structlog.contextvars.get_contextvars()
         known = outcome in ("ok", "empty", "cancelled")
         self._metrics.gateway_call(
             GatewayCall(
-                gateway="smev3",
+                gateway=gateway,
                 operation=operation,
                 outcome=outcome if known else "failed",
                 code=None if known else outcome,

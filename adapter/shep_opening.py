@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from adapter.errors import ConfigurationError
@@ -48,7 +49,9 @@ async def open_shep(
     session = await stack.enter_async_context(make_session(timeout=max(shep.sync_timeout, shep.async_timeout)))
     signer = _signer(shep, signing, sign_session)
     gateways = {
-        options.name: ShepGateway(options, session=session, signer=signer, observe=observer.gateway_call)
+        options.name: ShepGateway(
+            options, session=session, signer=signer, observe=partial(observer.gateway_call, gateway=options.name)
+        )
         for options in contours(shep)
     }
     ours = {action: provider for action, provider in providers.items() if provider.gateway == "shep"}

@@ -17,10 +17,15 @@ from adapter.broker.consumer import QueueConsumer
 from adapter.broker.link import Link
 from adapter.broker.publisher import Publisher
 from adapter.broker.topology import Names, declare
+from adapter.figures import of_deployment, of_process
+from adapter.journal.backlog import BacklogSample
 from adapter.journal.changes import Changes
 from adapter.journal.journal import DatabaseAddress, Journal
+from adapter.journal.lending import Lending
 from adapter.journal.migrate import migrate
 from adapter.journal.writer import DATABASE_ERRORS, JournalUnavailableError
+from adapter.metrics.exposition import CONTENT_TYPE_LATEST, Exposition, Gauge
+from adapter.metrics.port import CountingMetrics
 from adapter.pipeline.answers import AnswerIntake
 from adapter.pipeline.arrivals import RequestIntake, WayIn
 from adapter.pipeline.births import Births
@@ -38,7 +43,7 @@ from adapter.pipeline.relay import Relay
 from adapter.pipeline.requests import Requests
 from adapter.pipeline.runner import Runner
 from adapter.pipeline.schemas import Schemas
-from adapter.web.health import serve_health
+from adapter.web.health import Probes, serve_health
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
@@ -67,8 +72,12 @@ class Worker:
         registry: Registry,
         sources: Sequence[Source | ArrivalSource],
         observer: Observer,
+        exposition: Exposition | None = None,
     ) -> None:
-        """``registry`` holds the served actions and their gateways, ``sources`` what the gateways bring in."""
+        """``registry`` holds the served actions and their gateways, ``sources`` what the gateways bring in.
+
+        ``exposition`` writes the page of metrics.
+        """
         self._settings = settings
         self._registry = registry
         self._sources = sources
@@ -81,6 +90,7 @@ class Worker:
         self._consumers: list[QueueConsumer] = []
         self._session = 0
         self._bulkheads: Mapping[str, Bulkhead] = {}
+        self._exposition = exposition or Exposition(CountingMetrics())
 
     def stop(self) -> None:
         """Ask for a clean end; asked twice, the process ends at once."""
@@ -197,10 +207,21 @@ class Worker:
         )
         queues = [*(self._names.command(action) for action in actions), self._names.returned]
         self._consumers = [QueueConsumer(queue, intake, prefetch=settings.broker.prefetch) for queue in queues]
+        lending = Lending(DatabaseAddress(settings.database.connect_arguments()).connect)
+        sample = BacklogSample(lending.lend)
+
+        async def figures() -> list[Gauge]:
+            bulkheads = self._bulkheads.values()
+            mine = of_process(self._journal, len(dispatcher.running), bulkheads, self.parts())
+            return [*mine, *await of_deployment(sample)]
+
+        self._exposition.add(figures)
+        probes = Probes(self.parts, self.away, self.stuck, self._exposition.page, CONTENT_TYPE_LATEST)
         async with (
+            aclosing(lending),
             aclosing(changes),
             _kept(self._journal.run()),
-            serve_health(settings.health.host, settings.health.port, self.parts, self.away),
+            serve_health(settings.health.host, settings.health.port, probes),
             asyncio.TaskGroup() as group,
         ):
             outgoing = [
@@ -249,6 +270,11 @@ class Worker:
     def away(self) -> Sequence[str]:
         """Name the gateways and signings whose breakers are open: their commands wait, the worker is ready."""
         return [name for bulkhead in self._bulkheads.values() for name in bulkhead.away]
+
+    def stuck(self) -> Sequence[str]:
+        """Name the consumers that stand still although nothing they wait for lasts so long: a restart helps."""
+        available = self._journal.available.is_set()
+        return [f"queue {consumer.queue}" for consumer in self._consumers if available and consumer.stuck]
 
     def _link(self, name: str, gate: asyncio.Event | None = None) -> Link:
         return Link(self._address, name, expected=(JournalUnavailableError,), gate=gate)

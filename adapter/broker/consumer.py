@@ -26,6 +26,10 @@ log = structlog.get_logger(__name__)
 
 #: Bytes of one batch that is handed over; one delivery always goes.
 _HEAVY: Final = 8 * 2**20
+#: Seconds after which a batch that is not durable is stuck; a call may take ten minutes.
+_LONGEST_HANDING: Final = 1800.0
+#: Patiences after which a silent consumer should have been replaced several times.
+_PATIENCES: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,21 @@ class QueueConsumer:
         self._drained = False
         self.consuming = asyncio.Event()
         self.last_delivery = monotonic()
+        #: Since when the batch in hand is being made durable, ``None`` without one.
+        self._handing_since: float | None = None
+
+    @property
+    def stuck(self) -> bool:
+        """Whether this consumer has stood still for longer than anything it waits for may take.
+
+        A batch in hand waits for running exchanges, and these for calls that end in time. Without one the consumer is
+        replaced after its patience, whatever the broker says.
+        """
+        if not self.consuming.is_set():
+            return False
+        if self._handing_since is not None:
+            return monotonic() - self._handing_since > _LONGEST_HANDING
+        return monotonic() - self.last_delivery > _PATIENCES * (self._patience + self._timeout)
 
     async def run(self, connection: Connection, session: str, stopping: asyncio.Event) -> None:
         """Consume until ``stopping``; then cancel, drain what has arrived, and return.
@@ -92,6 +111,7 @@ class QueueConsumer:
                     return
         finally:
             self.consuming.clear()
+            self._handing_since = None
 
     async def _consume(self, connection: Connection, session: str, stopping: asyncio.Event) -> None:
         """Consume on one channel until ``stopping``, or until nothing has come for a while.
@@ -163,7 +183,9 @@ class QueueConsumer:
                 await self._signal.wait()
                 continue
             batch = self._cut()
+            self._handing_since = monotonic()
             await self._sink.accept(batch)
+            self._handing_since = None
             self._durable += batch
             self._acks.set()
         self._drained = True

@@ -74,6 +74,12 @@ class Journal:
         self.settlements.ride(operation, future)
         return future
 
+    @property
+    def batches(self) -> Mapping[str, tuple[int, int]]:
+        """Commits made and operations in them, by writer: those of the queues' edge, and moves of exchanges."""
+        writers = {"edge": self._edge, "moves": self._moves}
+        return {name: (writer.batches, writer.operations) for name, writer in writers.items()}
+
     async def write_surely(self, operation: Operation[Result]) -> Result:
         """Commit one operation however long Postgres is away: for what is true already and known to nobody else.
 

@@ -91,6 +91,9 @@ class Writer:
         self._signal = asyncio.Event()
         self._later: asyncio.TimerHandle | None = None
         self._failures = 0
+        #: Commits made and operations in them, since the start.
+        self.batches = 0
+        self.operations = 0
 
     def write(self, operation: Operation[Result]) -> asyncio.Future[Result]:
         """Queue an operation for the next commit; the future ends with its result once that is committed.
@@ -156,6 +159,8 @@ class Writer:
                 _fail(batch)
                 raise
             self._failures = 0
+            self.batches += 1
+            self.operations += len(batch)
 
     def _cut(self) -> list[tuple[Operation[Any], asyncio.Future[Any]]]:
         """Take the next batch, bounded in number and in bytes; the first one always goes."""

@@ -1,4 +1,4 @@
-"""Counters in memory, by name and labels: for health, tests and a later Prometheus page."""
+"""Counters in memory, by name and labels: for health, tests and the page of Prometheus."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 Series = tuple[str, tuple[tuple[str, str], ...]]
 
 #: Labels may come from a gateway's codes: a flood of new ones must not become a flood of memory.
-_MAX_SERIES = 10_000
+_MAX_SERIES = 2_000
 
 
 class Counters:

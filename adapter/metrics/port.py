@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from adapter.metrics.counters import Counters
 from adapter.metrics.documents import word
+from adapter.metrics.timings import Timings
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -51,6 +52,7 @@ class Metrics(Protocol):
     """Told of what happened. Nothing here blocks, awaits or raises, except ``close``, which is bounded."""
 
     counters: Counters
+    timings: Timings
 
     def command_finished(self, command: FinishedCommand) -> None:
         """Take note of a finished command."""
@@ -75,12 +77,14 @@ class CountingMetrics:
     def __init__(self) -> None:
         """Start with nothing counted."""
         self.counters = Counters()
+        self.timings = Timings()
 
     def command_finished(self, command: FinishedCommand) -> None:
         """Count the command by action, outcome and code."""
         self.counters.increment(
             "commands", action=word(command.action), outcome=word(command.outcome), code=word(command.code or "")
         )
+        self.timings.observe("command", "action", word(command.action), command.seconds)
 
     def gateway_call(self, call: GatewayCall) -> None:
         """Count the call by gateway, operation, outcome and code."""
@@ -91,6 +95,7 @@ class CountingMetrics:
             outcome=word(call.outcome),
             code=word(call.code or ""),
         )
+        self.timings.observe("gateway_call", "gateway", word(call.gateway), call.seconds)
 
     def count(self, name: str, n: int = 1) -> None:
         """Count ``name``."""

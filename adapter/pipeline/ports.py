@@ -25,7 +25,9 @@ class Observer(Protocol):
         """One command ended in state ``outcome``."""
         ...
 
-    def gateway_call(self, operation: str, outcome: str, seconds: float, bytes_out: int, bytes_in: int) -> None:
+    def gateway_call(  # noqa: PLR0913, PLR0917  — what there is to tell of one call
+        self, operation: str, outcome: str, seconds: float, bytes_out: int, bytes_in: int, gateway: str = "smev3"
+    ) -> None:
         """One call to a gateway ended; ``outcome`` is ``ok`` or a code."""
         ...
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from adapter.files.policy import FilesPolicy
-from adapter.settings.pem import Pem, client_context, server_context
+from adapter.settings.pem import Pem, client_context
+from adapter.settings.renewal import living_client, living_listener
 
 if TYPE_CHECKING:
     import ssl
@@ -80,7 +81,7 @@ class Database:
             return None
         if self.sslmode not in {"verify-ca", "verify-full"}:
             return self.sslmode
-        context = client_context(self.ca, None, None)
+        context = living_client(self.ca, None, None)
         context.check_hostname = self.sslmode == "verify-full"
         return context
 
@@ -134,7 +135,7 @@ class Signing:
 
     def ssl_context(self) -> ssl.SSLContext | None:
         """Return the context for https, ``None`` for plain http."""
-        return client_context(self.ca, self.certificate, self.key) if self.url.startswith("https:") else None
+        return living_client(self.ca, self.certificate, self.key) if self.url.startswith("https:") else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +189,7 @@ class Epgu:
 
     def ssl_context(self) -> ssl.SSLContext | None:
         """Return the context for https where an authority of its own is given."""
-        return None if self.ca is None else client_context(self.ca, None, None)
+        return None if self.ca is None else living_client(self.ca, None, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,11 +219,11 @@ class Postamat:
 
     def ssl_context(self) -> ssl.SSLContext | None:
         """Return the context for https, ``None`` for plain http."""
-        return client_context(self.ca, None, None) if (self.url or "").startswith("https:") else None
+        return living_client(self.ca, None, None) if (self.url or "").startswith("https:") else None
 
     def listener_context(self) -> ssl.SSLContext | None:
         """Return the context that lockers are served with, ``None`` for plain http."""
-        return server_context(self.certificate, self.key)
+        return living_listener(self.certificate, self.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,7 +288,7 @@ class Elastic:
 
     def ssl_context(self) -> ssl.SSLContext | None:
         """Return the context for https, ``None`` for plain http."""
-        return client_context(self.ca, None, None) if self.scheme == "https" else None
+        return living_client(self.ca, None, None) if self.scheme == "https" else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,7 +316,7 @@ class Console:
 
     def listener_context(self) -> ssl.SSLContext | None:
         """Return the context that the console is served with, ``None`` for plain http."""
-        return server_context(self.certificate, self.key)
+        return living_listener(self.certificate, self.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

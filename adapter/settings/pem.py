@@ -102,6 +102,17 @@ def expiry(pem: Pem) -> datetime:
     return ends
 
 
+def ends(pem: Pem) -> list[datetime]:
+    """Return when each certificate of ``pem``, as it is now, ends. Raises WrongValueError."""
+    return [certificate.not_valid_after for certificate in _certificates_of(Pem(None, pem.current()))]
+
+
+def end_of(certificate: bytes) -> datetime:
+    """Return when a certificate in DER ends. Raises ValueError for what is none."""
+    end: datetime = x509.Certificate.load(certificate).not_valid_after
+    return end
+
+
 def client_context(authority: Pem | None, certificate: Pem | None, key: Pem | None) -> ssl.SSLContext:
     """Return a context that verifies the server, by ``authority`` alone or the system's store, and shows our side.
 
@@ -110,10 +121,21 @@ def client_context(authority: Pem | None, certificate: Pem | None, key: Pem | No
     context = ssl.create_default_context(cadata=authority.current() if authority else None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if certificate is not None and key is not None:
-        with certificate.as_file() as certificate_file, key.as_file() as key_file:
+        show(context, certificate, key)
+    return context
+
+
+def show(context: ssl.SSLContext, certificate: Pem, key: Pem) -> None:
+    """Let a context show a certificate.
+
+    Raises ssl.SSLError when the key is another's, WrongValueError when a file went away.
+    """
+    with certificate.as_file() as certificate_file, key.as_file() as key_file:
+        try:
             # An empty pass phrase keeps OpenSSL from asking the terminal.
             context.load_cert_chain(certificate_file, key_file, password="")
-    return context
+        except FileNotFoundError:
+            raise WrongValueError("names a file that went away") from None
 
 
 def server_context(certificate: Pem | None, key: Pem | None) -> ssl.SSLContext | None:
@@ -121,8 +143,8 @@ def server_context(certificate: Pem | None, key: Pem | None) -> ssl.SSLContext |
     if certificate is None or key is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with certificate.as_file() as certificate_file, key.as_file() as key_file:
-        context.load_cert_chain(certificate_file, key_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    show(context, certificate, key)
     return context
 
 

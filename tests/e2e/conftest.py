@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -88,6 +89,7 @@ class Stack:
 
     environment: dict[str, str]
     simulator_url: str
+    health_port: int
     processes: list[Process] = field(default_factory=list)
 
     def start(self, **more: str) -> Process:
@@ -116,6 +118,12 @@ class Stack:
             timeout=120,
             check=False,
         )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")
@@ -152,7 +160,7 @@ def stack(rabbit: LocalRabbit, postgres: LocalPostgres, certificates: Certificat
         "HEALTH_PORT": "0",
         "LOG_FORMAT": "json",
     }
-    yield Stack(environment, simulator_url, programs)
+    yield Stack(environment, simulator_url, free_port(), programs)
     for program in programs:
         assert program.end() == 0, program.output[-3000:]
 
@@ -160,7 +168,7 @@ def stack(rabbit: LocalRabbit, postgres: LocalPostgres, certificates: Certificat
 @pytest.fixture(scope="session")
 def running(stack: Stack) -> Iterator[Process]:
     """One adapter for the tests that only talk to it."""
-    with stack.adapter() as process:
+    with stack.adapter(HEALTH_PORT=str(stack.health_port)) as process:
         yield process
 
 

@@ -33,10 +33,10 @@ def test_a_snapshot_is_a_copy() -> None:
 
 def test_a_flood_of_labels_does_not_become_a_flood_of_memory() -> None:
     counters = Counters()
-    for number in range(10_100):
+    for number in range(2_100):
         counters.increment("codes", code=str(number))
-    assert counters.value("codes") == 10_100
-    assert len(counters.snapshot()) == 10_001
+    assert counters.value("codes") == 2_100
+    assert len(counters.snapshot()) == 2_001
 
 
 @pytest.mark.parametrize("text", ["EXP001000", "zhkh-debt-requests", "SMEV-403", "epgu.order.submit", ""])
