@@ -313,7 +313,7 @@ async def run_worker(
 
 @asynccontextmanager
 async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run ``work`` for the length of a block. What it fails by is a defect: said at once, raised when the block ends."""
+    """Run ``work`` for the length of a block. What it fails by is a defect: said at once, raised at the end."""
     task = asyncio.create_task(work)
     task.add_done_callback(_tell_defect)
     try:
