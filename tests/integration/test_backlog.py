@@ -53,7 +53,10 @@ async def test_open_rows_are_counted_by_state_with_the_age_of_the_oldest(connect
     await put(connection, "received", count=2)
     await put(connection, "received", minutes=10)
     await put(connection, "waiting", count=3)
-    await put(connection, "dead")
+    await put(connection, "dead", count=2)
+    await connection.execute(
+        "insert into proof (exchange_id, kind) select id, 'dropped' from exchanges where state = 'dead' limit 1"
+    )
     await put(connection, "uncertain", count=2)
     await put(connection, "replied", count=5)
     sample = BacklogSample(lend)

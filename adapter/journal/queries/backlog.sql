@@ -8,7 +8,13 @@ from (
     union all
     (select 'exchanges', 'waiting', received_at from exchanges where state = 'waiting' limit $1)
     union all
-    (select 'exchanges', state, finished_at from exchanges where state in ('uncertain', 'dead') limit $1)
+    (select 'exchanges', e.state, e.finished_at from exchanges e
+     where e.state in ('uncertain', 'dead') and (
+         e.state = 'uncertain' or 'dropped' is distinct from (
+             select p.kind from proof p
+             where p.exchange_id = e.id and p.kind in ('outcome', 'dropped') order by p.at desc limit 1
+         )
+     ) limit $1)
     union all
     (select 'outbox', state, created_at from outbox where state <> 'sent' limit $1)
 ) as open
