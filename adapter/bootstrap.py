@@ -16,6 +16,8 @@ from adapter.errors import ConfigurationError
 from adapter.expiry import Calendar
 from adapter.figures import of_calendar
 from adapter.files import FilesIn, FilesPolicy, FileStore, FtpFiles
+from adapter.gateways.epgu.follow import FollowOptions
+from adapter.gateways.epgu.follow_making import make_follower
 from adapter.gateways.epgu.keeping import Shared
 from adapter.gateways.epgu.limits import Bounds
 from adapter.gateways.epgu.making import Parts, make_gateway
@@ -207,23 +209,46 @@ async def open_epgu(settings: Settings, registry: Registry, observer: Observer, 
     stack.push_async_callback(signer.close)
     lending = Lending(DatabaseAddress(settings.database.connect_arguments()).connect)
     stack.push_async_callback(lending.aclose)
-    gateway = make_gateway(
-        epgu_options(epgu, signing.key_ov, files.max_size),
-        parts=Parts(
-            session=session,
-            once=once,
-            esia=esia,
-            signer=signer,
-            store=FileStore(files.root),
-            files=FilesIn(files.policy()),
-            bounds=_epgu_bounds(epgu),
-            shared=Shared(lending.lend, away=(JournalUnavailableError,)),
-        ),
-        observe=partial(observer.gateway_call, gateway="epgu"),
-        stack=stack,
+    options = epgu_options(epgu, signing.key_ov, files.max_size)
+    parts = Parts(
+        session=session,
+        once=once,
+        esia=esia,
+        signer=signer,
+        store=FileStore(files.root),
+        files=FilesIn(files.policy()),
+        bounds=_epgu_bounds(epgu),
+        shared=Shared(lending.lend, away=(JournalUnavailableError,)),
     )
-    gateways = {**registry.gateways, gateway.name: gateway}
-    return replace(registry, gateways=gateways, places={**registry.places, gateway.name: epgu.calls})
+    observe = partial(observer.gateway_call, gateway="epgu")
+    gateway = make_gateway(options, parts=parts, observe=observe, stack=stack)
+    follower = make_follower(
+        options,
+        _epgu_following(epgu),
+        parts=parts,
+        stack=stack,
+        share=epgu.follow_share,
+        active=epgu.follow,
+        observe=observe,
+        count=observer.count,
+    )
+    return replace(
+        registry,
+        gateways={**registry.gateways, gateway.name: gateway},
+        places={**registry.places, gateway.name: epgu.calls},
+        registers={**registry.registers, follower.name: follower},
+    )
+
+
+def _epgu_following(epgu: Epgu) -> FollowOptions:
+    return FollowOptions(
+        first=epgu.follow_first,
+        longest=max(epgu.follow_first, epgu.follow_longest),
+        poll=epgu.follow_poll,
+        overlap=epgu.follow_overlap,
+        reconcile=epgu.follow_reconcile,
+        tick=min(1.0, epgu.follow_first, epgu.follow_poll),
+    )
 
 
 def epgu_options(epgu: Epgu, usual_key: str, file_limit: int) -> EpguOptions:

@@ -228,7 +228,9 @@ class Local:
 class Told:
     """What a register was told from outside: journaled as an exchange that has ended, with the events it became.
 
-    ``source`` and ``key`` are its identity: what was told before under it must not be told again.
+    ``source`` and ``key`` are its identity: what was told before under it must not be told again. ``about`` is the
+    command that the news are of, once it has been replied to: the events carry its ids and are numbered behind its
+    reply, ``raw`` is kept with it. A command that is in the journal no more leaves the news an exchange by itself.
     """
 
     source: str
@@ -237,6 +239,7 @@ class Told:
     raw: bytes = field(repr=False)
     subject: str = ""
     events: Sequence[Event] = ()
+    about: UUID | None = None
 
 
 class Changes(Protocol):

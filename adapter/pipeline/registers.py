@@ -10,14 +10,15 @@ import orjson
 import structlog
 
 from adapter.errors import Code, KnownError
-from adapter.exchange import State
+from adapter.exchange import AnswerKind, State
 from adapter.faultpoints import reach
 from adapter.ids import new_id
 from adapter.incoming import RegistersAwayError
 from adapter.journal.changes import Moved
-from adapter.journal.operations import Finish
-from adapter.journal.records import Exchange, ProofRow
+from adapter.journal.operations import Finish, Note
+from adapter.journal.records import Exchange, ProofRow, read_exchange
 from adapter.journal.requests import Join, Receive, request_key
+from adapter.journal.statements import sql
 from adapter.journal.writer import JournalUnavailableError, RowRefusedError
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ Result = TypeVar("Result")
 
 #: What was told from outside has properties of no message and an empty fact of what was read of it.
 _NOTHING: Final = b""
+#: States of an exchange that still has something to say by itself.
+_RUNNING: Final = frozenset({State.RECEIVED, State.SUBMITTING, State.WAITING, State.ANSWERED, State.RETRYING})
 
 
 class Registers:
@@ -82,7 +85,7 @@ class Registers:
 
         async def told(session: Session) -> tuple[tuple[Result, list[OutboxRow]], Sequence[Operation[Any]]]:
             result, news = await work(session)
-            operations = [operation for one in news for operation in self._journaled(one)]
+            operations = [operation for one in news for operation in await self._written(session, one)]
             rows = [row for operation in operations for row in operation.outbox]
             return (result, rows), operations
 
@@ -94,6 +97,18 @@ class Registers:
             reach("outbox")
             self._relay.offer(rows)
         return result
+
+    async def _written(self, session: Session, told: Told) -> Sequence[Operation[Any]]:
+        """Return what journals news: with the command that they are about, or as an exchange of their own."""
+        rows = await session.fetch(sql("lock_exchange"), told.about) if told.about else ()
+        if not rows:
+            return self._journaled(told)
+        exchange = read_exchange(rows[0])
+        if exchange.state in _RUNNING:
+            raise Moved  # its own reply is numbered by what is known of it in memory
+        about: dict[str, Any] = {"kind": AnswerKind.STATUS, "source": told.source, "reference": exchange.gateway_id}
+        fact = ProofRow(exchange.id, "status", told.key, told.raw, meta=orjson.dumps({**about, "verdicts": []}))
+        return (Note(outbox=tuple(self._addressing.event(exchange, event) for event in told.events), proof=(fact,)),)
 
     def _journaled(self, told: Told) -> tuple[Receive, Finish]:
         """Return the birth and the end of an exchange that needed nothing but its transaction."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from adapter.exchange import Answer, Attachment, Command
+    from adapter.incoming import Local
 
 GATEWAY = "epgu"
 ModelT = TypeVar("ModelT", bound="EpguCommand")
@@ -133,7 +134,7 @@ class EpguAction(ABC, Generic[ModelT]):
     def first(self, model: ModelT) -> Call:
         """Return the first call of a command."""
 
-    def resume(self, command: Command, answer: Answer) -> Call | Reply:
+    def resume(self, command: Command, answer: Answer) -> Call | Reply | Local:
         """Return what follows an answer. Raises AnswerUnreadableError."""
         told = orjson.loads(answer.content) if answer.content else None
         if not isinstance(told, dict) or not isinstance(told.get("operation"), str):

@@ -15,6 +15,7 @@ from adapter.exchange import Example, Reply
 from adapter.gateways.epgu.errors import known
 from adapter.services.epgu_archive import ArchivedCommand, check_files
 from adapter.services.epgu_common import ActedCommand, EpguAction, OrderId, ServiceCommand, call
+from adapter.services.epgu_following import FollowedAction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,10 +51,11 @@ class PushCommand(ArchivedCommand):
     """epgu.order.push."""
 
 
-class Push(EpguAction[PushCommand]):
+class Push(FollowedAction[PushCommand]):
     """Sends an archive at once; never repeated by itself."""
 
     action = "epgu.order.push"
+    wish = "follow"
     title = "ЕПГУ: формирование заявления единым методом"
     deadline = _HOUR
     command = PushCommand
@@ -81,10 +83,11 @@ class PushChunkedCommand(ArchivedCommand):
     order_id: OrderId = Field(description="Номер заявления, полученный при создании")
 
 
-class PushChunked(EpguAction[PushChunkedCommand]):
+class PushChunked(FollowedAction[PushChunkedCommand]):
     """Sends an archive in chunks for a number that is known."""
 
     action = "epgu.order.push-chunked"
+    wish = "follow"
     title = "ЕПГУ: отправка заявления (загрузка архива по частям)"
     deadline = _HOUR
     command = PushChunkedCommand
@@ -126,10 +129,11 @@ class SubmitCommand(ArchivedCommand):
     )
 
 
-class Submit(EpguAction[SubmitCommand]):
+class Submit(FollowedAction[SubmitCommand]):
     """A number, then the archive with it: the answer to the first call is journaled before the second is made."""
 
     action = "epgu.order.submit"
+    wish = "follow"
     title = "ЕПГУ: подача заявления с номером в его файлах"
     deadline = _HOUR
     command = SubmitCommand
@@ -164,10 +168,11 @@ class OrderCommand(ActedCommand):
     order_id: OrderId = Field(description="Номер заявления")
 
 
-class Get(EpguAction[OrderCommand]):
+class Get(FollowedAction[OrderCommand]):
     """Reads details: the process code, and everything of table 28 that is there."""
 
     action = "epgu.order.get"
+    wish = "token"
     title = "ЕПГУ: детали заявления"
     command = OrderCommand
     examples: Sequence[Example] = (
@@ -193,6 +198,10 @@ class Get(EpguAction[OrderCommand]):
         Example("Такого заявления нет", {"order_id": 2060000001}, _NOT_FOUND),
     )
 
+    def concerns(self, model: OrderCommand) -> bool:
+        """Tell whether a token was brought, by which the order may be followed further."""
+        return model.token is not None
+
     def first(self, model: OrderCommand) -> Call:
         """Return the call of details."""
         return call("details", model, order_id=model.order_id)
@@ -207,10 +216,11 @@ class CancelCommand(OrderCommand):
     force: bool = Field(default=False, description="Не читать детали: запросить отмену, даже если она не разрешена")
 
 
-class Cancel(EpguAction[CancelCommand]):
+class Cancel(FollowedAction[CancelCommand]):
     """Asks for a cancellation when details allow it; what becomes of it is told by the statuses."""
 
     action = "epgu.order.cancel"
+    wish = "cancelled"
     title = "ЕПГУ: отмена заявления"
     deadline = _HOUR
     command = CancelCommand

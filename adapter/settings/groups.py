@@ -181,6 +181,13 @@ class Epgu:
     limit_year: int
     limit_orders: int
     limit_services: Mapping[str, int] | None
+    follow: bool
+    follow_first: float
+    follow_longest: float
+    follow_poll: float
+    follow_overlap: float
+    follow_reconcile: float
+    follow_share: int
     esia_url: str | None
     api_keys: Mapping[str, tuple[str, str]] | None = field(repr=False)
     person_scope: str

@@ -22,6 +22,7 @@ from adapter.gateways.epgu.profiles import PROFILES
 from adapter.gateways.epgu.tokens import Tokens
 from adapter.gateways.epgu.wire import Wire
 from adapter.http import make_session
+from adapter.incoming import Local
 from adapter.services.registry import make_services
 from adapter.signing.client import SigningClient
 from tests.contract import epgu_caller
@@ -81,6 +82,8 @@ class Stand:
             assert sent.answer is not None
             assert sent.answer.reference == prepared.gateway_id
             step = service.resume(given, sent.answer)
+            if isinstance(step, Local):
+                return {"result": step.content["result"]}
         return dict(step.outcome)
 
     async def result(self, action: str, **body: Any) -> dict[str, Any]:

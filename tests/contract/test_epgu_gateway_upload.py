@@ -16,6 +16,7 @@ from aiohttp import web
 from adapter.errors import AdapterError
 from adapter.exchange import Accepted, Refused, TryLater, Unanswered
 from adapter.gateways.epgu.profiles import PROFILES
+from adapter.incoming import Local
 from tests.contract.epgu_caller import PERSON_OID, zipped
 from tests.contract.epgu_stand import META, SERVICES, TINY, TINY_SETTINGS, command
 from tests.contract.sign_service_stand import serving
@@ -156,7 +157,8 @@ async def test_details_tell_what_became_of_the_last_chunk(tiny: Stand, drop: str
     step = SERVICES["epgu.order.submit"].resume(
         command("epgu.order.submit", {**META, "files": [file("req.xml"), file("n", NOISE)]}), asked.answer
     )
-    assert step.outcome["result"]["order_id"] == number  # type: ignore[union-attr]
+    assert isinstance(step, Local)
+    assert step.content["result"]["order_id"] == number
     assert await submitted(tiny, number) == 1
 
 
