@@ -14,7 +14,7 @@ from adapter.errors import AdapterError
 from adapter.http import make_session
 from adapter.settings import VARIABLES, Pem
 from adapter.settings.pem import end_of, ends
-from adapter.settings.renewal import renew
+from adapter.settings.renewal import look
 from adapter.settings.values import WrongValueError
 from adapter.signing.client import SigningClient
 from adapter.signing.kz_client import KzSigningClient
@@ -156,9 +156,10 @@ class Calendar:
 
 async def _renewed() -> bool:
     """Take what has changed on disk, and say so."""
-    found = await asyncio.to_thread(renew)  # files may lie on a slow share
+    found = await asyncio.to_thread(look)  # files may lie on a slow share
     for name in dict.fromkeys(found.refused):
         log.warning("a changed certificate or key does not fit and is not taken", where=name)
-    for name in dict.fromkeys(found.taken):
+    taken = found.take()
+    for name in taken:
         log.info("certificate renewed: new connections use it", where=name)
-    return bool(found.taken)
+    return bool(taken)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Stamp = tuple[tuple[int, int, int], ...]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Living:
     """One context, what fills it, and what its files were when they were last taken, or refused."""
 
@@ -40,11 +40,37 @@ class _Living:
 
 
 @dataclass(frozen=True, slots=True)
-class Renewal:
-    """What a look found: files whose change was taken, and files whose change does not fit."""
+class _Fitting:
+    """What a changed context is to be filled with: tried already on a fresh one."""
 
-    taken: list[str] = field(default_factory=list)
+    entry: _Living
+    stamp: Stamp
+    authority: Pem | None
+    certificate: Pem | None
+    key: Pem | None
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What a look found: contexts that may be filled anew, and files whose change does not fit."""
+
+    fitting: list[_Fitting] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+
+    def take(self) -> list[str]:
+        """Fill the living contexts and return the files whose change was taken; reads no file.
+
+        To be called where handshakes are made (the event loop's thread), so that none meets half a pair.
+        """
+        for fit in self.fitting:
+            context = fit.entry.context()
+            if context is not None:
+                if fit.authority is not None:
+                    context.load_verify_locations(cadata=fit.authority.text)
+                if fit.certificate is not None and fit.key is not None:
+                    show(context, fit.certificate, fit.key)
+            fit.entry.taken, fit.entry.refused = fit.stamp, None
+        return list(dict.fromkeys(str(path) for fit in self.fitting for path in fit.entry.files))
 
 
 _living: Final[list[_Living]] = []
@@ -68,23 +94,20 @@ def living_listener(certificate: Pem | None, key: Pem | None) -> ssl.SSLContext 
     return None if context is None else _kept(context, None, certificate, key, listens=True)
 
 
-def renew() -> Renewal:
-    """Look at the files of every living context and take what has changed. Reads files; raises nothing."""
-    _living[:] = [entry for entry in _living if entry.context() is not None]
+def look() -> Renewal:
+    """Look at the files of every living context and try what has changed. Reads files; raises nothing."""
+    for entry in [entry for entry in _living if entry.context() is None]:
+        _living.remove(entry)  # one by one: others may be added meanwhile by another thread
     found = Renewal()
     for entry in _living:
-        context, now = entry.context(), _stamp(entry.files)
-        if context is None or now in (entry.taken, entry.refused):
+        now = _stamp(entry.files)
+        if now in (entry.taken, entry.refused):
             continue
-        names = [str(path) for path in entry.files]
         try:
-            _fill(context, entry)
+            found.fitting.append(_tried(entry, now))
         except (ssl.SSLError, WrongValueError):
             entry.refused = now
-            found.refused.extend(names)
-        else:
-            entry.taken, entry.refused = now, None
-            found.taken.extend(names)
+            found.refused.extend(str(path) for path in entry.files)
     return found
 
 
@@ -98,17 +121,14 @@ def _kept(
     return context
 
 
-def _fill(context: ssl.SSLContext, entry: _Living) -> None:
-    """Fill a context anew. Everything is tried on a fresh one first: half of a pair would spoil the living one."""
+def _tried(entry: _Living, stamp: Stamp) -> _Fitting:
+    """Return what fits. Everything is tried on a fresh context first: half of a pair would spoil the living one."""
     authority, certificate, key = (_snapshot(pem) for pem in (entry.authority, entry.certificate, entry.key))
     if entry.listens:
         server_context(certificate, key)
     else:
         client_context(authority, certificate, key)
-    if authority is not None:
-        context.load_verify_locations(cadata=authority.text)
-    if certificate is not None and key is not None:
-        show(context, certificate, key)
+    return _Fitting(entry, stamp, authority, certificate, key)
 
 
 def _snapshot(pem: Pem | None) -> Pem | None:

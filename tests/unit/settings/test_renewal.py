@@ -17,7 +17,7 @@ from asn1crypto import x509
 from adapter.expiry import Calendar
 from adapter.settings import renewal
 from adapter.settings.pem import certificates, private_key
-from adapter.settings.renewal import living_client, living_listener, renew
+from adapter.settings.renewal import living_client, living_listener, look
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -95,12 +95,12 @@ async def test_a_listener_shows_a_renewed_certificate_and_open_connections_stay(
         assert await shown(port, client) == first
         reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client, server_hostname="localhost")
         pair.renew()
-        assert set(renew().taken) == {str(pair.certificate), str(pair.key)}
+        assert set(look().take()) == {str(pair.certificate), str(pair.key)}
         assert await shown(port, client) == pair.serial != first
         writer.write(b"still here\n")
         assert await reader.readline() == b"still here\n"
         writer.close()
-        assert renew() == renewal.Renewal()
+        assert look() == renewal.Renewal()
 
 
 async def test_a_certificate_whose_key_is_not_there_yet_is_left_alone_until_it_is(tmp_path: Path) -> None:
@@ -111,11 +111,11 @@ async def test_a_certificate_whose_key_is_not_there_yet_is_left_alone_until_it_i
         first = pair.serial
         leaf = pair.authority.issue_cert("localhost")
         replace(pair.certificate, leaf.cert_chain_pems[0].bytes())
-        assert renew().refused
-        assert renew() == renewal.Renewal(), "it is said once"
+        assert look().refused
+        assert look() == renewal.Renewal(), "it is said once"
         assert await shown(port, client) == first
         replace(pair.key, leaf.private_key_pem.bytes())
-        assert renew().taken
+        assert look().take()
         assert await shown(port, client) != first
 
 
@@ -127,7 +127,7 @@ async def test_a_spoiled_file_changes_nothing(tmp_path: Path, spoil: bytes | Non
         pair.certificate.unlink()
     else:
         pair.certificate.write_bytes(spoil)
-    assert renew().refused
+    assert look().refused
     async with listening(context) as port:
         assert await shown(port, client_of(pair.authority)) == pair.serial
 
@@ -148,7 +148,7 @@ async def test_a_client_believes_a_new_authority_and_shows_its_new_certificate(t
         replace(anchor, new.cert_pem.bytes())
         own.authority = new
         own.renew()
-        assert renew().taken
+        assert look().take()
         reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client, server_hostname="localhost")
         writer.write(b"let in\n")
         assert await reader.readline() == b"let in\n"
@@ -161,7 +161,7 @@ def test_contexts_that_nobody_uses_are_forgotten(tmp_path: Path) -> None:
     assert len(renewal._living) == 1
     del context
     gc.collect()
-    renew()
+    look()
     assert renewal._living == []
 
 
