@@ -64,13 +64,12 @@ async def declare(connection: Connection, names: Names, actions: Iterable[str], 
 
     Raises a broker error when the login may not create what is missing.
     """
-    quorum = {"x-queue-type": "quorum"}
+    quorum = {"x-queue-type": "quorum", "x-delivery-limit": _DELIVERY_LIMIT}
     command = quorum | {
         "x-dead-letter-exchange": "",
         "x-dead-letter-routing-key": names.returned,
         "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish",
-        "x-delivery-limit": _DELIVERY_LIMIT,
     }
     await _ensure_queue(connection, names.returned, quorum)
     for action in actions:

@@ -29,14 +29,17 @@ def main() -> int:
     server = certificates.server
     keys = STACK / "keys"
     subprocess.run([sys.executable, "-m", "simulators.keys", str(keys)], check=True, timeout=120)
-    for name, token in json.loads((keys / "tokens.json").read_text(encoding="utf-8")).items():
-        _secret(STACK / f"adapter/{name}.token", token)
+    subprocess.run([sys.executable, "-m", "simulators.shep.keys", str(keys)], check=True, timeout=120)
+    for tokens in (keys / "tokens.json", keys / "kz/tokens.json"):
+        for name, token in json.loads(tokens.read_text(encoding="utf-8")).items():
+            _secret(STACK / f"adapter/{name}.token", token)
     password = STACK / "database/password"
     if not password.exists():
         _secret(password, secrets.token_hex(20))
     _copy([certificates.ca, server.certificate, server.key], STACK / "broker")
     _copy([certificates.ca, adapter.certificate, adapter.key, password], STACK / "adapter")
     shutil.copy(keys / "ca.crt.pem", STACK / "adapter/smev-trust.crt.pem")
+    shutil.copy(keys / "kz/ca.crt.pem", STACK / "adapter/shep-trust.crt.pem")
     _copy([certificates.ca, upstream.certificate, upstream.key], STACK / "upstream")
     owners = {"broker": RABBITMQ, "database": POSTGRES, "adapter": ADAPTER, "keys": ADAPTER}
     for folder, user in (owners | {"upstream": int(os.environ.get("HOST_UID", "1000"))}).items():
