@@ -42,15 +42,7 @@ MOVES: Mapping[State, frozenset[State]] = {
         {State.SUBMITTING, State.REPLIED, State.REJECTED, State.RETRYING, State.FAILED, State.EXPIRED, State.DEAD}
     ),
     State.SUBMITTING: frozenset(
-        {
-            State.WAITING,
-            State.ANSWERED,
-            State.FAILED,
-            State.RETRYING,
-            State.UNCERTAIN,
-            State.EXPIRED,
-            State.DEAD,
-        }
+        {State.WAITING, State.ANSWERED, State.FAILED, State.RETRYING, State.UNCERTAIN, State.EXPIRED, State.DEAD}
     ),
     State.RETRYING: frozenset(State) - {State.RECEIVED, State.RETRYING, State.WAITING},
     State.WAITING: frozenset({State.ANSWERED, State.EXPIRED, State.DEAD}),
@@ -79,7 +71,7 @@ class Repeat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One example of a service's contract, shown in documents and the console."""
+    """One example of a service's contract."""
 
     title: str
     request: Mapping[str, Any]
@@ -196,12 +188,13 @@ class Reply:
     """End the exchange and tell the one who asked: ``{"result": …}`` or ``{"error": {…}}``.
 
     ``code`` is ``None`` for a result, else the error's wire code. ``notes`` are counted, never sent
-    (for example ``unknown_transport_id``).
+    (for example ``unknown_transport_id``). ``ties`` are subjects and notes that later messages find the command by.
     """
 
     outcome: Mapping[str, Any]
     code: str | None = None
     notes: Sequence[str] = ()
+    ties: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,8 +237,8 @@ class Answer:
 
     ``key`` is the message's own id (its repeats carry the same), ``reference`` the id of the request it answers.
     ``raw`` are the exact bytes received, ``content`` the business root element as bytes (``ANSWER`` only).
-    ``event`` is what a STATUS publishes. ``mine`` is false when the queue is shared and the reference may belong to
-    a neighbour. ``attachments`` are the files that came with it, fetched and checked before it was handed over.
+    ``event`` is what a STATUS publishes, or an ANSWER that is none any more. ``mine`` is false when the queue is shared
+    and the reference may belong to a neighbour. ``attachments`` are the files that came with it, fetched and checked.
     """
 
     source: str
@@ -284,11 +277,15 @@ class Prepared:
 class Accepted:
     """The gateway took the request; the answer comes later (``answer`` is ``None``) or came at once.
 
-    An answer that came at once has the gateway's name as its ``source`` and the call's id as its ``reference``.
+    An answer that came at once has the gateway's name as its ``source`` and the call's id as its ``reference``. Where
+    it comes later, ``events`` tell of what was said now, ``ties`` are as a reply's, and ``until`` is its own deadline.
     """
 
     raw: bytes
     answer: Answer | None = None
+    events: Sequence[Event] = ()
+    ties: Sequence[tuple[str, str]] = ()
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

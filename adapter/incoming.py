@@ -40,6 +40,7 @@ class Incoming:
     worth knowing, small and JSON. ``test`` forbids changing data. ``deadline`` is when an answer is of no use any more,
     by default the provider's. ``unreadable`` is the rule that the message breaks, an English sentence without values:
     such a message is kept for a person. ``attachments`` are files that came with it, fetched before it is handed over.
+    ``after`` are exchanges whose replies and events the broker has to confirm before this one begins.
     """
 
     source: str
@@ -55,6 +56,36 @@ class Incoming:
     deadline: datetime | None = None
     unreadable: str = ""
     attachments: Sequence[StoredFile] = ()
+    after: Sequence[UUID] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Ask the journal which command of ours a message belongs to: the one that its answer tied to ``subject``.
+
+    ``note`` is the word of the tie. While a call of ``operations`` that was made before the message came has no
+    journaled end, that cannot be known, and the message waits. ``room`` is the subject that commands are joined to
+    (with the note ``open``) while they are tied to nothing: the only one there whose answer is lost is the owner.
+    """
+
+    subject: str
+    note: str
+    operations: Sequence[str]
+    room: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The command that a message belongs to; ``gateway`` knows its call by ``gateway_id``.
+
+    ``assumed`` says that no answer tied the two: no other command can be the one.
+    """
+
+    id: UUID
+    gateway: str
+    gateway_id: str
+    operation: str
+    assumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +93,16 @@ class Done:
     """End an exchange that began at a gateway: there is nobody to reply to, ``events`` tell of it.
 
     ``error`` keeps it for a person (state ``dead``): run again by ``adapter dead replay``, its provider is asked anew.
+    With ``to`` its one event is the owner's: it bears the command's ids and its place among the command's messages.
+    ``answers`` says that it is what the owner waits for; then it is told by the owner's reply instead. ``then`` is a
+    message of our own that begins an exchange once the broker has confirmed what this one tells.
     """
 
     events: Sequence[Event] = ()
     error: AdapterError | None = None
+    to: Owner | None = None
+    answers: bool = False
+    then: Incoming | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +165,20 @@ class Provider(Protocol):
         """Return the business id of a message, '' for none. Raises AdapterError or XmlError for what it cannot read."""
         ...
 
-    def begin(self, incoming: Incoming) -> Done | Call:
+    def begin(self, incoming: Incoming) -> Done | Call | Match:
         """Return what a message becomes. A call's events are durable before its bytes leave. Raises AdapterError."""
         ...
 
     def proceed(self, incoming: Incoming, answer: Answer) -> Done | Call:
         """Return what follows from the journaled answer to the last call. Raises AnswerUnreadableError."""
+        ...
+
+
+class Matching(Provider, Protocol):
+    """A provider whose first step may be a :class:`Match`."""
+
+    def matched(self, incoming: Incoming, owner: Owner | None) -> Done | Call:
+        """Return what a message becomes, from the command that it belongs to. Raises AdapterError."""
         ...
 
 

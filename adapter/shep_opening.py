@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from adapter.gateways.shep import Level, Profile, ShepGateway, ShepOptions
 from adapter.gateways.shep.security import TransportSecurity
 from adapter.http import make_session
 from adapter.shep_journals.watch import EmergencyWatch
+from adapter.settings.shep_registry import seconds_of
 from adapter.signing.kz_client import KzSigningClient
 from adapter.signing.kz_ncanode import NcaNodeSigner, Pkcs12
 from adapter.web.shep import EndpointOptions, ShepEndpoint
@@ -62,7 +64,7 @@ async def open_shep(
     )
     watch = EmergencyWatch(Calendar(shep.zone, frozenset(shep.holidays or ())))
     registry = replace(registry, registers={**registry.registers, watch.name: watch})
-    return registry, [_endpoint(shep, signer)] if ours else []
+    return registry, [_endpoint(shep, signer)] if ours and shep.listen is not None else []
 
 
 def _endpoint(shep: Shep, signer: KzSigner) -> ShepEndpoint:
@@ -141,4 +143,5 @@ def profile(service: Service) -> Profile:
         level=Level(service.security),
         soft_revocation=service.revocation == "soft",
         unsigned_faults=service.unsigned_faults,
+        answer_within=None if service.answer_within is None else timedelta(seconds=seconds_of(service.answer_within)),
     )

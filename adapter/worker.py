@@ -189,6 +189,7 @@ class Worker:
             | {provider.gateway: provider.gateway for provider in registry.providers.values()},
             bulkheads=self._bulkheads.values(),
         )
+        births.start = dispatcher.start
         intake = CommandIntake(self._journal, dispatcher, addressing, registry, limits)
         events = (*OWN_EVENTS, *registry.events)
         caller.intake = answers = AnswerIntake(

@@ -306,11 +306,29 @@ PAGES: Final[tuple[EventPage, ...]] = (
             "recommendation": "Получить новый маркер доступа и повторить запрос",
         },
     ),
-    EventPage("shep.message.received", "ШЭП доставил сообщение", "exchange", _TOLD, _TOLD_EXAMPLE),
+    EventPage(
+        "shep.message.received",
+        "ШЭП доставил сообщение; о сообщении начатой нами цепочки — с идентификаторами её команды",
+        "command",
+        (*_TOLD, _o("assumed", _YES, "true: квитанция команды потеряна, другой подходящей команды нет")),
+        _TOLD_EXAMPLE,
+    ),
+    EventPage(
+        "shep.message.sent",
+        "ШЭП принял запрос, команда ждёт ответа сервиса",
+        "command",
+        (
+            _m("message_id", _TEXT, "Идентификатор сообщения, присвоенный шлюзом"),
+            _m("correlation_id", _TEXT, "Идентификатор цепочки"),
+            _o("response_date", _TEXT, "Время квитанции"),
+            _o("session_id", _TEXT, "Сессия шлюза"),
+        ),
+        {"message_id": "216386080", "correlation_id": "3226347", "response_date": "2026-11-20T10:11:12+05:00"},
+    ),
     EventPage(
         "shep.status.changed",
         "ШЭП сообщил, что стало с нашим сообщением",
-        "exchange",
+        "command",
         (
             _o("notification_id", _TEXT, "Идентификатор уведомления"),
             _m("message_id", _TEXT, "Идентификатор сообщения"),
@@ -337,6 +355,7 @@ PAGES: Final[tuple[EventPage, ...]] = (
     ),
     EventPage("shep.message.failed", "Сообщение ШЭП не удалось прочитать", "exchange", _FAILED, _FAILURE),
     EventPage("shep.status.failed", "Уведомление ШЭП не удалось прочитать", "exchange", _FAILED, _FAILURE),
+    EventPage("shep.notice.failed", "Шлюзу не удалось сообщить о приёме сообщения", "exchange", _FAILED, _FAILURE),
     EventPage("shep.sync.failed", "Синхронный запрос остался без ответа", "exchange", _FAILED, _FAILURE),
     EventPage(
         "postamat.case-moved",

@@ -21,7 +21,8 @@ Rows = list[tuple[Any, ...]]
 class Arrays:
     """The arguments of ``journal_commit`` by name, in its order; each row begins with its operation's number.
 
-    ``births`` and ``joins`` stand before them in ``journal_commit_requests``, which is called when there are any.
+    ``births`` and ``joins`` stand before them in ``journal_commit_requests``, which is called when there are any, and
+    ``untils`` before those in ``journal_commit_untils``.
     """
 
     takes: Rows = field(default_factory=list)
@@ -38,10 +39,12 @@ class Arrays:
     facts: Rows = field(default_factory=list)
     births: Rows = field(default_factory=list)
     joins: Rows = field(default_factory=list)
+    untils: Rows = field(default_factory=list)
 
 
 _MORE: Final = ("births", "joins")
-_NAMES: Final = tuple(one.name for one in fields(Arrays) if one.name not in _MORE)
+_MOST: Final = ("untils", *_MORE)
+_NAMES: Final = tuple(one.name for one in fields(Arrays) if one.name not in _MOST)
 
 
 def _statement(function: str, arguments: int) -> str:
@@ -50,6 +53,7 @@ def _statement(function: str, arguments: int) -> str:
 
 _STATEMENT: Final = _statement("journal_commit", len(_NAMES))
 _STATEMENT_WITH_MORE: Final = _statement("journal_commit_requests", len(_MORE) + len(_NAMES))
+_STATEMENT_WITH_MOST: Final = _statement("journal_commit_untils", len(_MOST) + len(_NAMES))
 
 
 async def commit(connection: asyncpg.Connection, owner: UUID, operations: Sequence[Operation[Any]]) -> list[Any]:
@@ -70,7 +74,9 @@ async def commit(connection: asyncpg.Connection, owner: UUID, operations: Sequen
         for fact in operation.proof:
             arrays.facts.append((op, fact.exchange_id, fact.kind, fact.message_id, fact.data, fact.content, fact.meta))
     statement, names = _STATEMENT, _NAMES
-    if arrays.births or arrays.joins:
+    if arrays.untils:
+        statement, names = _STATEMENT_WITH_MOST, (*_MOST, *_NAMES)
+    elif arrays.births or arrays.joins:
         statement, names = _STATEMENT_WITH_MORE, (*_MORE, *_NAMES)
     (said,) = await connection.fetch(statement, *(getattr(arrays, name) for name in names))
     applied = set(said["applied"])

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from adapter.exchange import State
 from adapter.journal.records import Exchange, OutboxRow, ProofRow, read_exchange
@@ -172,15 +172,23 @@ class Submit(Move):
 
 @dataclass(slots=True)
 class Wait(Move):
-    """The gateway took the request; the answer comes later."""
+    """The gateway took the request; the answer comes later, until ``until`` where it has a deadline of its own.
+
+    ``ties`` are subjects and notes that the row is found by from now on, whether or not the move applies.
+    """
 
     id: UUID
     owner: UUID
+    ties: Sequence[tuple[str, str]] = field(default=(), kw_only=True)
+    until: datetime | None = field(default=None, kw_only=True)
     settled: bool = field(default=False, kw_only=True)
     carries: ClassVar[bool] = True
 
     def put(self, arrays: Arrays, op: int) -> None:
         """Move to ``waiting`` and let go of the row."""
+        arrays.joins.extend((op, subject, self.id, note) for subject, note in self.ties)
+        if self.until is not None:
+            arrays.untils.append((op, self.id, self.until))
         arrays.waits.append((op, self.id, self.owner, self.settled))
 
 
@@ -202,10 +210,11 @@ class Retry(Move):
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Whether the outcome was written, and the repeats of that command which now wait for it."""
+    """Whether the outcome was written, the repeats of that command which now wait for it, and whether others began."""
 
     applied: bool
     repeats: Sequence[Exchange] = ()
+    began: bool = False
 
     def __bool__(self) -> bool:
         """Tell whether it applied."""
@@ -214,7 +223,10 @@ class Finished:
 
 @dataclass(slots=True)
 class Finish(Operation[Finished]):
-    """Write the outcome and its outbox rows. ``outcome`` ``None`` keeps the one already written."""
+    """Write the outcome and its outbox rows. ``outcome`` ``None`` keeps the one already written.
+
+    ``ties`` are subjects and notes that the row is found by from now on, ``births`` exchanges that begin with its end.
+    """
 
     id: UUID
     owner: UUID | None
@@ -223,18 +235,25 @@ class Finish(Operation[Finished]):
     outcome: bytes | None
     code: str | None
     replies: int = 1
+    ties: Sequence[tuple[str, str]] = field(default=(), kw_only=True)
+    births: Sequence[Operation[Any]] = field(default=(), kw_only=True)
     settled: bool = field(default=False, kw_only=True)
     carries: ClassVar[bool] = True
     edge: ClassVar[bool] = True
 
     def put(self, arrays: Arrays, op: int) -> None:
         """Move to a final state and find the repeats that were waiting for it."""
+        arrays.joins.extend((op, subject, self.id, note) for subject, note in self.ties)
+        for birth in self.births:
+            birth.put(arrays, op)
         fence = (op, self.id, self.owner, self.from_state)
         arrays.finishes.append((*fence, self.state, self.outcome, self.code, self.replies, self.settled))
 
     def result(self, *, applied: bool, verdicts: Sequence[asyncpg.Record]) -> Finished:
         """Return the repeats, which the caller answers now."""
-        return Finished(applied, [read_exchange(verdict["command"]) for verdict in verdicts])
+        repeats = [verdict["command"] for verdict in verdicts if verdict["command"] is not None]
+        began = any(verdict["kind"] == "new" for verdict in verdicts)
+        return Finished(applied, [read_exchange(repeat) for repeat in repeats], began)
 
 
 @dataclass(slots=True)

@@ -70,10 +70,11 @@ class Join(Always):
 
     id: UUID
     subject: str
+    note: str = ""
 
     def put(self, arrays: Arrays, op: int) -> None:
         """Ask for the row alone."""
-        arrays.joins.append((op, self.subject, self.id, ""))
+        arrays.joins.append((op, self.subject, self.id, self.note))
 
 
 class RequestReader:
@@ -118,6 +119,22 @@ class RequestReader:
         """Tell whether an earlier message of a lane has not been told of yet."""
         rows = await self._journal.fetch("earlier_request", lane, request, list(actions), self._journal.worker)
         return bool(rows[0]["waits"])
+
+    async def owner(self, subject: str, note: str) -> Exchange | None:
+        """Return the command that is tied to a subject under a word; ``None`` too where more than one is."""
+        rows = await self._journal.fetch("find_owner", subject, note)
+        return read_exchange(rows[0]) if len(rows) == 1 else None
+
+    async def untied(self, operations: Sequence[str], room: str, request: Exchange, subject: str) -> list[Exchange]:
+        """Return commands that may turn out to be the owner of ``request``, those whose answer is lost among them."""
+        rows = await self._journal.fetch(
+            "untied_owners", list(operations), room, request.received_at, subject, request.id
+        )
+        return [read_exchange(row) for row in rows]
+
+    async def unconfirmed(self, exchanges: Sequence[UUID]) -> bool:
+        """Tell whether the broker has yet to confirm something that these exchanges say."""
+        return bool((await self._journal.fetch("unconfirmed", list(exchanges)))[0]["waits"])
 
     async def told(self, exchange: UUID) -> frozenset[str]:
         """Return the names of the events that an exchange has told."""

@@ -101,11 +101,10 @@ class AnswerIntake:
         if exchange is None:
             return evidence
         event = answer.event
-        if rejected and answer.fault is not None:
-            if exchange.state in _ANSWERABLE:
-                evidence.sequence = _UNLESS_ANSWER
-            elif f"{exchange.action}.failed" in self._events:
-                event = Event(f"{exchange.action}.failed", {"error": answer.fault.to_wire()})
+        if answer.kind in _FINAL and exchange.state in _ANSWERABLE:
+            event, evidence.sequence = None, _UNLESS_ANSWER
+        elif rejected and answer.fault is not None and f"{exchange.action}.failed" in self._events:
+            event = Event(f"{exchange.action}.failed", {"error": answer.fault.to_wire()})
         if event is not None:
             evidence.sequence = exchange.events + exchange.replies
             evidence.outbox = (self._addressing.event(exchange, event),)

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 import orjson
 import structlog
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from adapter.exchange import Answer, Intake
+    from adapter.incoming import Provider
     from adapter.journal.journal import Journal
     from adapter.pipeline.dispatch import Dispatcher
     from adapter.pipeline.held import HeldRequests
@@ -88,27 +90,8 @@ class RequestIntake:
         return True
 
     async def _write(self, incoming: Incoming) -> tuple[Exchange, bool]:
-        now = datetime.now(UTC)
-        provider = self._registry.providers.get(incoming.action)
-        deadline = incoming.deadline or now + (provider.deadline if provider else _FALLBACK_DEADLINE)
-        exchange = Exchange(
-            id=new_id(),
-            action=incoming.action,
-            source=incoming.source,
-            state=State.RECEIVED,
-            received_at=now,
-            deadline=deadline,
-            body=incoming.raw,
-            body_sha256=hashlib.sha256(incoming.raw).digest(),
-            body_size=len(incoming.raw),
-            properties=b"",
-            message_id=incoming.key.replace("\x00", "\\x00"),
-            owner=self._journal.worker,
-            lane=incoming.subject or None,
-        )
-        key = request_key(incoming.source, incoming.key)
-        receive = Receive(exchange, key, incoming.subject, incoming.content, _meta(incoming))
-        return exchange, await self._journal.write(receive)
+        receive = birth(incoming, self._registry.providers.get(incoming.action), self._journal.worker)
+        return receive.exchange, await self._journal.write(receive)
 
     def _subject(self, incoming: Incoming) -> str:
         """Return the business id of a message; one that cannot be read has none, and its provider says why later."""
@@ -121,6 +104,28 @@ class RequestIntake:
             log.warning("request without a readable subject", action=incoming.action, error=type(error).__name__)
             return ""
         return subject if len(subject) <= _LONGEST_SUBJECT else ""
+
+
+def birth(incoming: Incoming, provider: Provider | None, owner: UUID) -> Receive:
+    """Return what journals a message as an exchange of the worker ``owner``."""
+    now = datetime.now(UTC)
+    exchange = Exchange(
+        id=new_id(),
+        action=incoming.action,
+        source=incoming.source,
+        state=State.RECEIVED,
+        received_at=now,
+        deadline=incoming.deadline or now + (provider.deadline if provider else _FALLBACK_DEADLINE),
+        body=incoming.raw,
+        body_sha256=hashlib.sha256(incoming.raw).digest(),
+        body_size=len(incoming.raw),
+        properties=b"",
+        message_id=incoming.key.replace("\x00", "\\x00"),
+        owner=owner,
+        lane=incoming.subject or None,
+    )
+    key = request_key(incoming.source, incoming.key)
+    return Receive(exchange, key, incoming.subject, incoming.content, _meta(incoming))
 
 
 def _meta(incoming: Incoming) -> bytes:
@@ -137,6 +142,7 @@ def _meta(incoming: Incoming) -> bytes:
         "deadline": incoming.deadline,
         "unreadable": incoming.unreadable,
         "attachments": [file_facts(file) for file in incoming.attachments],
+        "after": [str(exchange_id) for exchange_id in incoming.after],
     }
     return orjson.dumps(facts)
 
@@ -158,6 +164,8 @@ def read_incoming(exchange: Exchange, content: bytes, meta: Mapping[str, Any]) -
         deadline=datetime.fromisoformat(deadline) if deadline else None,
         unreadable=meta["unreadable"],
         attachments=tuple(read_file(facts) for facts in meta["attachments"]),
+        # Messages that an earlier version journaled follow nothing.
+        after=tuple(UUID(exchange_id) for exchange_id in meta.get("after", ())),
     )
 
 

@@ -6,7 +6,8 @@ what ends badly is told by the event ``<action>.failed`` and kept for a person (
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 import structlog
@@ -14,21 +15,23 @@ import structlog
 from adapter.errors import Code, KnownError
 from adapter.exchange import Answer, AnswerKind, Call, Event, State
 from adapter.faultpoints import reach
-from adapter.incoming import Done
+from adapter.incoming import Done, Match
 from adapter.journal.operations import Finish, Note
 from adapter.journal.records import ProofRow
 from adapter.journal.requests import RequestReader
 from adapter.pipeline.answers import read_answer
-from adapter.pipeline.arrivals import load_incoming
+from adapter.pipeline.arrivals import birth, load_incoming
 from adapter.pipeline.lanes import Lanes
+from adapter.pipeline.matching import Undecided, find_owner, hand_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from adapter.errors import AdapterError
-    from adapter.incoming import Provider
+    from adapter.incoming import Incoming, Matching, Provider
     from adapter.journal.journal import Journal
     from adapter.journal.records import Exchange, OutboxRow
+    from adapter.journal.requests import Receive
     from adapter.pipeline.bulkhead import Bulkhead
     from adapter.pipeline.calls import Caller
     from adapter.pipeline.envelope import Addressing
@@ -40,6 +43,8 @@ log = structlog.get_logger(__name__)
 
 #: Seconds until a message looks again whether the one before it in its lane has been told of.
 _BEHIND: Final = 0.1
+#: The longest pause in seconds of what follows messages that the broker has yet to confirm.
+_UNCONFIRMED: Final = 5.0
 
 
 class Births:
@@ -70,6 +75,8 @@ class Births:
         self._bulkheads = bulkheads
         self._check = check
         self._lanes = Lanes()
+        #: Starts an exchange that begins with the end of another; set before the first one.
+        self.start: Callable[[Exchange], object] | None = None
 
     async def step(self, runner: Runner, exchange: Exchange, answer: Answer | None) -> None:
         """Go on from the row's state. Raises what :meth:`Runner.run` turns into its end."""
@@ -98,17 +105,28 @@ class Births:
             else:
                 await self._begin(runner, exchange, provider)
 
-    async def _wait_behind(self, runner: Runner, exchange: Exchange) -> None:
+    async def _wait_behind(self, runner: Runner, exchange: Exchange, after: float = _BEHIND) -> None:
         error = KnownError(Code.BEHIND_ANOTHER)
         meta = orjson.dumps({"code": error.code, "attempt": exchange.attempts, "sent": False})
-        await runner.retry(exchange, error, after=_BEHIND, proof=ProofRow(exchange.id, "retry", meta=meta))
+        await runner.retry(exchange, error, after=after, proof=ProofRow(exchange.id, "retry", meta=meta))
 
     async def _begin(self, runner: Runner, exchange: Exchange, provider: Provider) -> None:
         incoming = await load_incoming(self._journal, exchange)
         if incoming.unreadable:
             self._observer.count("requests-unreadable")
             raise KnownError(Code.REQUEST_UNREADABLE, details={"rule": incoming.unreadable})
-        await self._go_on(runner, exchange, provider.begin(incoming))
+        if incoming.after and not exchange.expired() and await self._reader.unconfirmed(incoming.after):
+            await self._wait_behind(runner, exchange, after=min(_UNCONFIRMED, _BEHIND * 2 ** min(exchange.attempts, 8)))
+            return
+        step = provider.begin(incoming)
+        if isinstance(step, Match):
+            try:
+                owner = await find_owner(self._journal, self._reader, exchange, step)
+            except Undecided:
+                await self._wait_behind(runner, exchange)
+                return
+            step = cast("Matching", provider).matched(incoming, owner)
+        await self._go_on(runner, exchange, incoming, step)
 
     async def _proceed(self, runner: Runner, exchange: Exchange, answer: Answer | None) -> None:
         """Turn the journaled answer to a call into what follows; of an action that others serve it is left to them."""
@@ -121,10 +139,13 @@ class Births:
         if answer.kind is AnswerKind.REJECTION:
             raise answer.fault or KnownError(Code.REJECTED_BY_PROVIDER)
         incoming = await load_incoming(self._journal, exchange)
-        await self._go_on(runner, exchange, provider.proceed(incoming, answer))
+        await self._go_on(runner, exchange, incoming, provider.proceed(incoming, answer))
 
-    async def _go_on(self, runner: Runner, exchange: Exchange, step: Done | Call) -> None:
+    async def _go_on(self, runner: Runner, exchange: Exchange, incoming: Incoming, step: Done | Call) -> None:
         if isinstance(step, Done):
+            if step.to is not None and self._caller.intake is not None:
+                await hand_over(self._caller.intake, incoming, step)
+                step = replace(step, events=())
             await self._done(exchange, step)
             return
         self._check(step.schema, step.content)
@@ -149,11 +170,19 @@ class Births:
         """End it with its events; ``failed`` tells of the error by an event of its own."""
         events = await self.untold(exchange, step.events)
         if step.error is None:
-            await self._finish(exchange, State.REPLIED, None, events)
+            await self._finish(exchange, State.REPLIED, None, events, then=self._following(exchange, step))
             return
         if failed:
             events.append(self._failed(exchange, step.error))
         await self._finish(exchange, State.DEAD, step.error, events)
+
+    def _following(self, exchange: Exchange, step: Done) -> Receive | None:
+        """Return what begins with the end of this exchange, once the broker has confirmed what it and its owner say."""
+        if step.then is None:
+            return None
+        after = (exchange.id,) if step.to is None else (exchange.id, step.to.id)
+        provider = self._registry.providers.get(step.then.action)
+        return birth(replace(step.then, after=after), provider, self._journal.worker)
 
     async def untold(self, exchange: Exchange, events: Sequence[Event]) -> list[OutboxRow]:
         """Return the rows of events that this exchange has not told yet: a step may be taken twice, its news not."""
@@ -179,20 +208,25 @@ class Births:
         error: AdapterError | None,
         events: Sequence[OutboxRow],
         *facts: ProofRow,
+        then: Receive | None = None,
     ) -> None:
-        """Write the end and its events in one transaction, then tell the publisher."""
+        """Write the end, its events and what begins with it in one transaction, then tell the publisher."""
         outcome = None if error is None else orjson.dumps({"error": error.to_wire()})
         code = None if error is None else error.code
         meta: dict[str, Any] = {"from": exchange.state, "state": state, "code": code}
         proof = (*facts, ProofRow(exchange.id, "outcome", meta=orjson.dumps(meta)))
         move = (exchange.id, exchange.owner, exchange.state, state, outcome, code, 0)
-        if not (await self._journal.write(Finish(*move, outbox=tuple(events), proof=proof))).applied:
+        births = () if then is None else (then,)
+        finished = await self._journal.write(Finish(*move, outbox=tuple(events), proof=proof, births=births))
+        if not finished.applied:
             log.warning("outcome not applied: the exchange moved on", state=state)
             return
         reach("outbox")
         self._relay.offer(list(events))
         self._observer.command_finished(exchange, outcome=state, code=code, reply_bytes=0)
         log.info("exchange ended", state=state, code=code)
+        if then is not None and finished.began and self.start is not None:
+            self.start(then.exchange)
 
     def _provider(self, exchange: Exchange) -> Provider:
         provider = self._registry.providers.get(exchange.action)

@@ -15,17 +15,17 @@ from adapter.exchange import Accepted, Answer, Prepared, Refused, Repeat, State,
 from adapter.faultpoints import reach
 from adapter.journal.operations import Submit, Wait
 from adapter.journal.records import ProofRow
-from adapter.journal.requests import NOBODY, RequestReader
+from adapter.journal.requests import RequestReader
 from adapter.journal.writer import JournalUnavailableError
 from adapter.log import bind_message
 from adapter.pipeline.attempts import cause_of, dry_run, request_proof, retry_proof
 from adapter.pipeline.breaker import report
+from adapter.pipeline.held import refuse_taken_word
 from adapter.pipeline.lanes import Lanes
 from adapter.pipeline.planned import called_service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from uuid import UUID
 
     from adapter.errors import AdapterError
     from adapter.exchange import Asking, Call, Gateway, Intake, Sent, Word
@@ -348,8 +348,7 @@ class Caller:
             case Accepted(answer=Answer() as answer):
                 await self._take(answer)
             case Accepted():
-                proof = ProofRow(exchange.id, "accepted", exchange.gateway_id, result.raw)
-                await self._journal.write_surely(Wait(exchange.id, self._journal.worker, proof=(proof,)))
+                await self._wait(runner, exchange, result)
             case Refused():
                 proof = ProofRow(exchange.id, "refused", exchange.gateway_id, result.raw)
                 await runner.fail(exchange, State.FAILED, result.error, proof)
@@ -365,6 +364,15 @@ class Caller:
                 proof = retry_proof(exchange, result.error, sent=True, raw=result.raw)
                 await runner.retry(exchange, result.error, proof=proof)
 
+    async def _wait(self, runner: Runner, exchange: Exchange, taken: Accepted) -> None:
+        """Let go of a call that the gateway took, with what it said, until the answer comes."""
+        events = await runner.untold(exchange, taken.events) if taken.events else []
+        proof = ProofRow(exchange.id, "accepted", exchange.gateway_id, taken.raw)
+        me = (exchange.id, self._journal.worker)
+        wait = Wait(*me, ties=taken.ties, until=taken.until, outbox=events, proof=(proof,))
+        if await self._journal.write_surely(wait):
+            runner.offer(events)
+
     async def _take(self, answer: Answer) -> None:
         """Hand in an answer that came with the acceptance, as if a source had brought it; however long that takes."""
         assert self.intake is not None  # noqa: S101 — set before the first call
@@ -375,14 +383,6 @@ class Caller:
                 await self._journal.available.wait()
             else:
                 return
-
-
-def refuse_taken_word(holder: UUID, speaker: UUID) -> None:
-    """Raise KnownError unless ``speaker`` is the ``holder`` of the last word to a request."""
-    if holder == NOBODY:
-        raise KnownError(Code.TOO_LATE)
-    if holder != speaker:
-        raise KnownError(Code.ALREADY_ANSWERED)
 
 
 async def _put_off(runner: Runner, exchange: Exchange, breaker: Breaker) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from adapter.errors import Code, KnownError
 from adapter.journal.requests import NOBODY, RequestReader
 from adapter.journal.writer import JournalUnavailableError
 
@@ -69,3 +70,11 @@ class HeldRequests:
             except JournalUnavailableError:
                 await self._journal.available.wait()
             await asyncio.sleep(_LOOK)
+
+
+def refuse_taken_word(holder: UUID, speaker: UUID) -> None:
+    """Raise KnownError unless ``speaker`` is the ``holder`` of the last word to a request."""
+    if holder == NOBODY:
+        raise KnownError(Code.TOO_LATE)
+    if holder != speaker:
+        raise KnownError(Code.ALREADY_ANSWERED)

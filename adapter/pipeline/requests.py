@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from adapter.incoming import Found, Request
 from adapter.journal.requests import Join, RequestReader
 from adapter.pipeline.arrivals import load_incoming
-from adapter.pipeline.calls import refuse_taken_word
+from adapter.pipeline.held import refuse_taken_word
 
 if TYPE_CHECKING:
     from adapter.incoming import Look, Say

@@ -199,7 +199,9 @@ class Runner:
         """Write a service's outcome. A business error is an outcome too: delivered, never retried by us."""
         for note in step.notes:
             self._observer.count(note)
-        await self._finish(exchange, State.REPLIED, orjson.dumps(step.outcome), step.code)
+        finish = self.ending(exchange, State.REPLIED, orjson.dumps(step.outcome), step.code)
+        finish.ties = step.ties
+        await self.ended(exchange, finish, await self._journal.write(finish))
 
     async def fail(self, exchange: Exchange, state: State, error: AdapterError, *facts: ProofRow) -> None:
         """End an exchange with an error; ``facts`` are journaled with the outcome."""

@@ -119,9 +119,9 @@ def described(action: str, title: str, model: type[BaseModel]) -> Mapping[str, A
     }
 
 
-def called(gateway: str, operation: str, content: Mapping[str, Any], *, subject: str = "") -> Call:
+def called(gateway: str, operation: str, content: Mapping[str, Any], *, subject: str = "", note: str = "") -> Call:
     """Return a call with its content as the gateway's client takes it."""
-    return Call(gateway, operation, orjson.dumps(content), subject=subject)
+    return Call(gateway, operation, orjson.dumps(content), subject=subject, note=note)
 
 
 def service_named(body: bytes) -> str:

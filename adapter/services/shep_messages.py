@@ -6,6 +6,7 @@ which password is the deployment's, never a command's.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,7 @@ from adapter.services.shep_common import (
     service_named,
 )
 from adapter.services.shep_models import AsyncCommand, FetchCommand, NotifyCommand, StatusCommand, SyncCommand
+from adapter.shep_chains import OPEN, SEND, SEND_ANSWERED, SENT, room, ties
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -95,10 +97,11 @@ class SyncSend(_ShepService):
 
 
 class AsyncSend(_ShepService):
-    """Sends a message and replies the gateway's receipt."""
+    """Sends a message and replies the gateway's receipt, or the business answer where the registry wants that."""
 
     action = "shep.async.send"
     title = "Асинхронное сообщение через ШЭП"
+    events: Sequence[str] = (SENT,)
     examples: Sequence[Example] = (
         Example(
             "Запрос; ответ — квитанция шлюза (пример наш)",
@@ -125,6 +128,11 @@ class AsyncSend(_ShepService):
         if info.message_type == "REQUEST":
             check_route(service, info.route_id, "message_info.route_id")
         return async_call(service, plain(info), model.message_data.data, model.sign_data)
+
+    def resume(self, command: Command, answer: Answer) -> Reply:
+        """Return the receipt, or the business answer."""
+        info = read_command(command.body, AsyncCommand, rules=_chain_rules, verbatim=VERBATIM).message_info
+        return received(answer, info.service_id, begins=info.message_type == "REQUEST")
 
     def command_schema(self) -> Mapping[str, Any]:
         """Return the JSON Schema of the command."""
@@ -269,6 +277,12 @@ class OwnQueue(_ShepService):
         """Return the key of its service."""
         return self._service.key
 
+    def resume(self, command: Command, answer: Answer) -> Reply:
+        """Return the gateway's answer, or what the service answers later."""
+        if self._service.is_sync:
+            return super().resume(command, answer)
+        return received(answer, self._service.key, begins=True)
+
     def command_schema(self) -> Mapping[str, Any]:
         """Return the JSON Schema of the command."""
         return described(self.action, self.title, Data)
@@ -282,10 +296,19 @@ def sync_call(service: Registered, info: Mapping[str, Any], data: Data, sign_dat
 
 
 def async_call(service: Registered, info: Mapping[str, Any], data: Data, sign_data: str | None) -> Call:
-    """Return the call that sends a message; those of one chain are found together."""
-    content = {"message_info": info, "message_data": {"data": data_of(data, service)}}
-    subject = str(info.get("correlation_id", ""))
-    return called(service.gateway, "async.sendMessage", content | _signing(service, sign_data), subject=subject)
+    """Return the call that sends a message; those of one chain are found together, a new one by its service."""
+    content = {"message_info": info, "message_data": {"data": data_of(data, service)}} | _signing(service, sign_data)
+    if info["message_type"] != "REQUEST":
+        return called(service.gateway, SEND, content, subject=str(info["correlation_id"]))
+    operation = SEND_ANSWERED if service.reply == "answer" else SEND
+    return called(service.gateway, operation, content, subject=room(service.key), note=OPEN)
+
+
+def received(answer: Answer, service_id: str, *, begins: bool) -> Reply:
+    """Return a receipt, which ties the command to the chain's numbers, or the business answer, which ends it."""
+    reply = answered(answer)
+    told = reply.outcome["result"]
+    return reply if "message_type" in told else replace(reply, ties=ties(told, service_id, begins=begins))
 
 
 def _signing(service: Registered, wanted: str | None) -> dict[str, str]:

@@ -1,88 +1,28 @@
-"""What the ШЭП brings: messages, news of ours, and synchronous requests, which upstream answers by a command.
-
-The content of each is its business data as JSON; what the gateway said beside them are its facts.
-"""
+"""Answers to synchronous requests that the ШЭП brings: upstream gives them by a command, on whichever worker."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from pydantic import Field
 
 from adapter.errors import Code, FieldFault, KnownError
-from adapter.exchange import Event, Example
-from adapter.incoming import Done, Look, Say
+from adapter.exchange import Example
+from adapter.incoming import Look, Say
 from adapter.services.command import read_command
+from adapter.services.shep_arrivals import PATIENCE, REQUEST
 from adapter.services.shep_common import VARIABLE, VERBATIM, Data, Id, Strict, data_of, described, plain, registry_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from adapter.exchange import Answer, Command, Reply, Service
-    from adapter.incoming import Found, Incoming, Provider
+    from adapter.incoming import Found
     from adapter.settings.shep_registry import ShepRegistry
 
-MESSAGE: Final = "shep.message"
-STATUS: Final = "shep.status"
-REQUEST: Final = "shep.sync"
 ANSWER: Final = "shep.sync.answer"
 MODES: Final = (VARIABLE,)
-_LISTEN: Final = "SHEP_LISTEN"
-#: Rule 15 of order № 104 gives a synchronous exchange one minute; the rest of it is the way back.
-PATIENCE: Final = timedelta(seconds=50)
-
-
-class _Told:
-    """A message that becomes one event, and nothing else."""
-
-    action: str
-    title: str
-    gateway = "shep"
-    deadline = timedelta(days=1)
-    provides: Sequence[tuple[str, str]] = ()
-    events: Sequence[str] = ()
-
-    def subject(self, incoming: Incoming) -> str:
-        """Return what the endpoint said."""
-        return incoming.subject
-
-    def begin(self, incoming: Incoming) -> Done:
-        """Tell of the message: what the gateway said of it, and its business data."""
-        body: dict[str, Any] = dict(incoming.facts)
-        if incoming.content:
-            body["data"] = orjson.loads(incoming.content)
-        return Done([Event(self.events[0], body)])
-
-    def proceed(self, incoming: Incoming, answer: Answer) -> Done:  # noqa: ARG002  — it makes no call
-        """Have nothing to proceed from."""
-        raise KnownError(Code.INTERNAL)
-
-
-class Messages(_Told):
-    """Messages that the gateway delivers."""
-
-    action = MESSAGE
-    title = "Сообщения, доставленные ШЭП"
-    events: Sequence[str] = ("shep.message.received",)
-
-
-class Statuses(_Told):
-    """News of messages that were sent."""
-
-    action = STATUS
-    title = "Уведомления ШЭП об изменении статусов"
-    events: Sequence[str] = ("shep.status.changed",)
-
-
-class Requests(_Told):
-    """Synchronous requests: whoever asks waits."""
-
-    action = REQUEST
-    title = "Синхронные запросы через ШЭП"
-    events: Sequence[str] = ("shep.sync.requested",)
-    deadline = PATIENCE
 
 
 class Verdict(Strict):
@@ -169,11 +109,3 @@ def make_all(environment: Mapping[str, str]) -> Sequence[Service]:
     """Return the answer's service where there is a registry: else ШЭП is off."""
     registry = registry_of(environment)
     return (SyncAnswer(registry),) if registry.services else ()
-
-
-def make_providers(environment: Mapping[str, str], actions: Collection[str]) -> Sequence[Provider]:
-    """Return who takes what comes in, where the gateway is listened to."""
-    listening = environment.get(_LISTEN, "").strip().lower() not in {"", "off"}
-    if not listening or not any(action.startswith("shep.") for action in actions):
-        return ()
-    return (Messages(), Statuses(), Requests())

@@ -20,11 +20,20 @@ from adapter.settings.values import WrongValueError, unreadable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_UNITS: Final = {"секунд": 1, "сек": 1, "минут": 60, "мин": 60, "час": 3600}
-_PERIOD: Final = re.compile(r"([0-9]{1,6})\s*(секунд|сек|минут|мин|час)(?:а|у|ы|ов)?\.?")
+_UNITS: Final = {
+    "секунд": 1,
+    "сек": 1,
+    "минут": 60,
+    "мин": 60,
+    "час": 3600,
+    "сут": 86_400,
+    "дн": 86_400,
+    "день": 86_400,
+}
+_PERIOD: Final = re.compile(r"([0-9]{1,6})\s*(секунд|сек|минут|мин|час|сут|день|дн)(?:а|у|ы|ов|ки|ок|я|ей)?\.?")
 
 #: ``shep.<key>`` names an action of the adapter's own.
-_TAKEN: Final = frozenset({"message", "status", "sync", "async"})
+_TAKEN: Final = frozenset({"message", "status", "notice", "sync", "async"})
 
 Text = Annotated[str, Field(min_length=1, max_length=4000)]
 Bin = Annotated[str, Field(pattern=r"^[0-9]{12}$")]
@@ -108,7 +117,10 @@ class Service(_Row):
 
     ``contour`` is where it is published. ``revocation`` soft believes certificates of which nobody knows whether they
     are revoked; ``unsigned_faults`` believes refusals that are not signed; ``repeatable`` says that asking twice does
-    no harm. ``data_form`` and ``sign_data`` are for commands that do not say.
+    no harm. ``data_form`` and ``sign_data`` are for commands that do not say. ``reply`` says what a command to an
+    asynchronous service is answered with: the receipt, or the business answer, within ``answer_within`` of the receipt.
+    ``notify`` says whether the adapter tells the gateway by itself that a message was taken, where
+    ``delivery_notifications`` want that.
     """
 
     key: Key
@@ -135,6 +147,14 @@ class Service(_Row):
     repeatable: bool = False
     data_form: Literal["child", "text", "typed"] = "child"
     sign_data: Literal["none", "system", "official"] = "none"
+    reply: Literal["receipt", "answer"] = "receipt"
+    answer_within: Period | None = None
+    notify: Literal["auto", "manual"] | None = None
+
+    @property
+    def notifies(self) -> bool:
+        """Whether the adapter sends delivery notifications by itself."""
+        return bool(self.delivery_notifications) and self.notify != "manual"
 
     @property
     def is_sync(self) -> bool:
@@ -250,3 +270,11 @@ def _service_faults(service: Service, systems: set[str], registry: ShepRegistry)
         yield "delivery: PUSH or PULL is required of an asynchronous service"
     if not service.is_async and (service.delivery or service.status_notifications or service.delivery_notifications):
         yield "delivery: with notifications it is for asynchronous services"
+    if not service.is_async and (service.reply == "answer" or service.notify):
+        yield "reply: with notify it is for asynchronous services"
+    if service.reply == "answer" and service.is_sync:
+        yield "reply: answer is for services that are asynchronous alone"
+    if service.answer_within is not None and service.reply != "answer":
+        yield "answer_within: goes with reply = answer"
+    if service.notify == "auto" and not service.delivery_notifications:
+        yield "notify: auto needs delivery_notifications = 1"

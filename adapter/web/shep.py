@@ -242,7 +242,7 @@ def _incoming(key: str, message: Message, signature: str, verdicts: Mapping[str,
     data = holder.get("data")
     return Incoming(
         source="shep",
-        key=f"{_ACTIONS[key]}:{number}",
+        key=_identity(key, number, str(info.get("service_id") or "")),
         action=_ACTIONS[key],
         raw=message.raw,
         content=b"" if data is None else orjson.dumps(data),
@@ -258,6 +258,11 @@ def _check_chain(info: Mapping[str, Any]) -> None:
         raise _FaultError("Client", Code.REQUEST_UNREADABLE.wire, "There is no such messageType")
     if info["message_type"] != "REQUEST" and not info.get("correlation_id"):
         raise _FaultError("Client", Code.REQUEST_UNREADABLE.wire, "A message that is no REQUEST needs a correlationId")
+
+
+def _identity(key: str, number: str, service_id: str) -> str:
+    """Return what repeats of a message share, however they come; a message's number is one of its service's contour."""
+    return f"{_ACTIONS[key]}:{service_id}:{number}" if key == PUSH else f"{_ACTIONS[key]}:{number}"
 
 
 async def _keep(arrivals: Arrivals, incoming: Incoming) -> None:

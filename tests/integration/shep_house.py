@@ -1,20 +1,31 @@
-"""Upstream's hands on a worker of the product that serves the ШЭП, and what it serves there."""
+"""A worker that serves the actions of the ШЭП, between a real broker and the simulated gateway."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from adapter import settings as configuration
+from adapter.bootstrap import open_gateways
+from adapter.services.registry import known_actions, make_providers, make_services
+from adapter.shep_opening import open_shep
+from adapter.web.shep import ShepEndpoint
+from adapter.worker import Worker
+from tests.integration.conftest import Books, HouseBuilder, Upstream
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    import asyncpg
+
+    from adapter.pipeline.ports import Registry
     from tests.contract.shep_stand import Stand
-    from tests.integration.conftest import Upstream
 
 SAMPLE = Path(__file__).parents[2] / "deploy" / "local" / "shep-services.toml"
 OURS = """
@@ -39,8 +50,26 @@ name = "ТЕСТ Наш сервис без подписей"
 mode = "Асинхронный"
 delivery = "PUSH"
 security = 0
+
+[[services]]
+key = "OwnNotified"
+system = "adapter"
+name = "ТЕСТ Наш сервис, о доставке которому сообщаем"
+mode = "Асинхронный"
+delivery = "PUSH"
+delivery_notifications = 1
+
+[[services]]
+key = "AsyncAnswered"
+system = "other"
+name = "ТЕСТ Сервис, ответом которого заканчивается команда"
+mode = "Асинхронный"
+delivery = "PUSH"
+reply = "answer"
+answer_within = "2 дня"
 """
 ELEMENT = "<a  x='1'/>"
+BOTH = ("adapter", "other")
 DATA = {"form": "child", "content": ELEMENT}
 
 
@@ -51,23 +80,82 @@ def free_port() -> int:
         return port
 
 
+@dataclass
 class Shep:
     """Upstream's hands on the adapter, and the simulator's world around it."""
 
-    def __init__(self, upstream: Upstream, stand: Stand, door: str) -> None:
-        self.upstream = upstream
-        self.stand = stand
-        self.door = door
+    upstream: Upstream
+    stand: Stand
+    door: str
+    builder: HouseBuilder
+    environment: dict[str, str]
+    registry: Registry
+    books: Books
+    look: asyncpg.Connection
+    patience: float = field(default=50.0)
 
     @asynccontextmanager
-    async def events(self, name: str) -> AsyncIterator[asyncio.Queue[Any]]:
+    async def messages(self, name: str) -> AsyncIterator[asyncio.Queue[Any]]:
+        """Yield what comes to a queue, whole."""
         arrived: asyncio.Queue[Any] = asyncio.Queue()
         queue = await self.upstream.channel.get_queue(self.upstream.prefix + name)
         tag = await queue.consume(arrived.put, no_ack=True)
         yield arrived
         await queue.cancel(tag)
 
+    events = messages
+
+    async def send(self, service_id: str, **properties: Any) -> dict[str, Any]:
+        """Send a REQUEST and return the command's reply."""
+        return await self.upstream.ask("shep.async.send", request(service_id), **properties)
+
+    async def arrive(self, service_id: str, **more: Any) -> str:
+        """Have the other party send a message of a service; return its number."""
+        sent = {"sender_id": "other", "service_id": service_id, "data": DATA, **more}
+        number: str = (await self.stand.post("/_sim/send", sent, 201))["message_id"]
+        return number
+
+    async def eventually(self, question: str, *arguments: Any) -> Any:
+        """Wait until the journal answers a question with something true."""
+        async with asyncio.timeout(20):
+            while not (found := await self.look.fetchval(question, *arguments)):  # noqa: ASYNC110 — a table gives no signal
+                await asyncio.sleep(0.02)
+        return found
+
+
+def request(service_id: str, **info: Any) -> dict[str, Any]:
+    return {
+        "message_info": {"service_id": service_id, "message_type": "REQUEST", **info},
+        "message_data": {"data": DATA},
+    }
+
 
 async def told(queue: asyncio.Queue[Any]) -> dict[str, Any]:
     body: dict[str, Any] = orjson.loads((await asyncio.wait_for(queue.get(), 15)).body)
     return body
+
+
+@asynccontextmanager
+async def at_work(
+    builder: HouseBuilder, environment: dict[str, str], patience: float = 50.0
+) -> AsyncIterator[tuple[Registry, Books]]:
+    """Run a worker; ``patience`` is how long a synchronous caller is held, in seconds."""
+    async with AsyncExitStack() as stack:
+        settings = configuration.load(environment, known_actions(environment))
+        services = {
+            action: service for action, service in make_services(environment).items() if action.startswith("shep.")
+        }
+        providers, books = make_providers(services, environment), Books()
+        opened, sources = await open_gateways(settings, services, books, stack, providers)
+        opened, doors = await open_shep(settings, opened, books, stack, providers)
+        for endpoint in doors:
+            if isinstance(endpoint, ShepEndpoint):
+                endpoint.options = replace(endpoint.options, patience=patience)
+        worker = Worker(settings, opened, [*sources, *doors], books)
+        task = asyncio.create_task(worker.run())
+        try:
+            await builder.until(worker, task)
+            yield opened, books
+        finally:
+            worker.stop()
+            await asyncio.wait_for(task, 30)

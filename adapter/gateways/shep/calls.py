@@ -16,18 +16,25 @@ from adapter.errors import Code, KnownError
 from adapter.gateways.shep.data import BusinessData
 from adapter.gateways.shep.operations import (
     ASYNC_SEND,
+    ASYNC_SEND_ANSWERED,
+    NOTIFY_DELIVERY,
     PUSH,
     PUSH_STATUS,
     SYNC_SEND,
     SYNC_SEND_REPEATABLE,
 )
+from adapter.shep_chains import SENDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: Where each request holds what its call says about the message, and where it holds its own date.
-_INFO: Final = {SYNC_SEND: "request_info", SYNC_SEND_REPEATABLE: "request_info", ASYNC_SEND: "message_info"}
-_DATED: Final = {SYNC_SEND: "message_date", SYNC_SEND_REPEATABLE: "message_date", ASYNC_SEND: "message_date"}
+_INFO: Final = {
+    SYNC_SEND: "request_info",
+    SYNC_SEND_REPEATABLE: "request_info",
+    ASYNC_SEND: "message_info",
+    ASYNC_SEND_ANSWERED: "message_info",
+}
 #: Operations on a participant's side carry no login of ours.
 _UNNAMED: Final = frozenset({PUSH, PUSH_STATUS})
 _OWN: Final = frozenset({"sender", "message_date", "request_date", "session_id"})
@@ -51,13 +58,15 @@ def request_values(  # noqa: PLR0913  — what a request is made of
     if not isinstance(holder, dict) or _OWN & holder.keys():
         raise _wrong("sender, dates and sessions are not a call's to give")
     holder["sender"] = sender
-    holder[_DATED.get(operation, "request_date")] = now
+    holder["message_date" if operation in _INFO else "request_date"] = now
     if operation in {SYNC_SEND, SYNC_SEND_REPEATABLE}:
         if "message_id" in holder:
             raise _wrong("the id of a synchronous request is minted, not given")
         holder["message_id"] = message_id
-    if operation == ASYNC_SEND:
+    if operation in SENDS:
         _check_chain(holder)
+    if operation == NOTIFY_DELIVERY:
+        _date(holder, now)
     return values
 
 
@@ -83,6 +92,14 @@ def service_of(values: Mapping[str, Any]) -> str | None:
 def to_json(values: Mapping[str, Any]) -> bytes:
     """Return an answer's fields as JSON: moments in ISO 8601, business data as :meth:`BusinessData.to_json`."""
     return orjson.dumps(_plain(values))
+
+
+def _date(values: Mapping[str, Any], now: datetime) -> None:
+    """Date a delivery notification that does not say since when it holds."""
+    notification = values.get("notification")
+    if isinstance(notification, dict):
+        notification.setdefault("notification_date", now)
+        notification.get("delivery_status", {}).setdefault("status_date", now)
 
 
 def _check_chain(info: Mapping[str, Any]) -> None:

@@ -8,18 +8,31 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 from xml.sax.saxutils import unescape
 
+import orjson
 import structlog
 
 from adapter.errors import Code, KnownError, SignerError
-from adapter.exchange import Accepted, Answer, AnswerKind, Prepared, Refused, Repeat, Sent, TryLater, Unanswered
+from adapter.exchange import (
+    Accepted,
+    Answer,
+    AnswerKind,
+    Event,
+    Prepared,
+    Refused,
+    Repeat,
+    Sent,
+    TryLater,
+    Unanswered,
+)
 from adapter.gateways.shep.calls import request_values, service_of, taken_apart, to_json
 from adapter.gateways.shep.data import BusinessData
 from adapter.gateways.shep.faults import error_of
 from adapter.gateways.shep.messages import Message, MessageError, payload
-from adapter.gateways.shep.operations import OPERATIONS
+from adapter.gateways.shep.operations import ASYNC_SEND_ANSWERED, OPERATIONS
 from adapter.gateways.shep.options import Clock, Observe, Profile, ShepOptions, observe_nothing, utc_now
 from adapter.gateways.shep.security import TransportSecurity, refusal
 from adapter.gateways.shep.transport import CallError, ShepTransport, protocol
+from adapter.shep_chains import SENT, ties
 from adapter.xml.parser import XmlError
 
 if TYPE_CHECKING:
@@ -149,22 +162,39 @@ class ShepGateway:
                 claimed = {"claimed_code": error_of(message.fault).code, **doubt.details}
                 return Unanswered(KnownError(doubt.known, details=claimed), raw=message.raw)
             return self._faulted(prepared, message)
+        expected = OPERATIONS[prepared.operation].response
+        if doubt is None and (message.operation is None or message.operation.response != expected):
+            doubt = protocol("the answer is to another operation")
         if doubt is not None:
             return Unanswered(doubt, raw=message.raw)
-        expected = OPERATIONS[prepared.operation].response
-        if message.operation is None or message.operation.response != expected:
-            return Unanswered(protocol("the answer is to another operation"), raw=message.raw)
-        verdicts = (judgement.facts(),)
+        if prepared.operation == ASYNC_SEND_ANSWERED:
+            return self._received(prepared, message, profile)
+        return self._answered(prepared, message, judgement.facts())
+
+    def _answered(self, prepared: Prepared, message: Message, verdicts: Mapping[str, Any]) -> Accepted:
+        """Return the answer of a call, believed."""
+        warned = {"warnings": list(message.warnings)} if message.warnings else {}
         answer = Answer(
             source=self.name,
             key=prepared.gateway_id,
             reference=prepared.gateway_id,
             kind=AnswerKind.ANSWER,
             raw=message.raw,
-            content=to_json({**message.values, **({"warnings": list(message.warnings)} if message.warnings else {})}),
-            verdicts=verdicts,
+            content=to_json({**message.values, **warned}),
+            verdicts=(verdicts,),
         )
         return Accepted(message.raw, answer)
+
+    def _received(self, prepared: Prepared, message: Message, profile: Profile) -> Accepted:
+        """Return a receipt that ends no command: it is told of, and the business answer has a deadline of its own."""
+        receipt = orjson.loads(to_json(message.values))
+        within = profile.answer_within
+        return Accepted(
+            message.raw,
+            events=(Event(SENT, receipt),),
+            ties=ties(receipt, self._service(prepared) or "", begins=True),
+            until=None if within is None else self._clock() + within,
+        )
 
     def _faulted(self, prepared: Prepared, message: Message) -> Sent:
         """Return what a believed fault is: a considered no, or a hiccup of which nobody knows what it left behind."""
@@ -177,6 +207,11 @@ class ShepGateway:
         return TryLater(error, raw=message.raw)
 
     def _profile(self, prepared: Prepared) -> Profile:
-        """Return the profile of the service that a prepared message names: the bytes are ours, business data last."""
+        """Return the profile of the service that a prepared message names."""
+        return self._options.profile_of(self._service(prepared))
+
+    @staticmethod
+    def _service(prepared: Prepared) -> str | None:
+        """Return the service that a prepared message names: the bytes are ours, business data last."""
         named = _SERVICE_ID.search(prepared.body)
-        return self._options.profile_of(None if named is None else unescape(named[1].decode()))
+        return None if named is None else unescape(named[1].decode())

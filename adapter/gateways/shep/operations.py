@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from adapter.exchange import Repeat
+from adapter.shep_chains import SEND, SEND_ANSWERED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,9 @@ CLIENT_TYPES: Final = f"{_ROOT}AsyncChannel/v10/Types/Client"
 SYNC_SEND: Final = "sync.SendMessage"
 #: The same call for a service whose profile says that asking twice does no harm.
 SYNC_SEND_REPEATABLE: Final = "sync.SendMessage.repeatable"
-ASYNC_SEND: Final = "async.sendMessage"
+ASYNC_SEND: Final = SEND
+#: The same call where the business answer, a later message of the chain, is what the command waits for.
+ASYNC_SEND_ANSWERED: Final = SEND_ANSWERED
 NOTIFY_DELIVERY: Final = "async.sendDeliveryNotification"
 GET_STATUS: Final = "async.getMessageStatus"
 GET_MESSAGES: Final = "async.getMessages"
@@ -60,6 +63,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     SYNC_SEND: Operation("sync", "SendMessage", SYNC_TYPES, Repeat.NEVER),
     SYNC_SEND_REPEATABLE: Operation("sync", "SendMessage", SYNC_TYPES, Repeat.SAFE),
     ASYNC_SEND: Operation("async", "sendMessage", ASYNC_TYPES, Repeat.NEVER),
+    ASYNC_SEND_ANSWERED: Operation("async", "sendMessage", ASYNC_TYPES, Repeat.NEVER),
     NOTIFY_DELIVERY: Operation("async", "sendDeliveryNotification", ASYNC_TYPES, Repeat.SAFE),
     GET_STATUS: Operation("async", "getMessageStatus", ASYNC_TYPES, Repeat.SAFE),
     GET_MESSAGES: Operation("async", "getMessages", ASYNC_TYPES, Repeat.SAFE),

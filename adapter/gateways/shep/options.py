@@ -45,12 +45,14 @@ class Profile:
 
     ``soft_revocation`` believes certificates of which nobody knows whether they are revoked. ``unsigned_faults``
     believes a refusal that is not signed, at a level where everything else has to be; without it such a refusal leaves
-    the fate of a send uncertain.
+    the fate of a send uncertain. ``answer_within`` is how long a command waits for its business answer after the
+    receipt, ``None`` as long as it has at all.
     """
 
     level: Level = Level.BOTH
     soft_revocation: bool = False
     unsigned_faults: bool = False
+    answer_within: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,16 @@ def test_the_sample_is_read_with_the_units_of_the_forms() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("45 секунд", 45), ("1 минута", 60), ("2 минуты", 120), ("3 часа", 10800), ("40сек.", 40)]
+    ("text", "seconds"),
+    [
+        ("45 секунд", 45),
+        ("1 минута", 60),
+        ("2 минуты", 120),
+        ("3 часа", 10800),
+        ("40сек.", 40),
+        ("2 дня", 172_800),
+        ("1 сутки", 86_400),
+    ],
 )
 def test_a_time_is_read_with_its_unit(text: str, seconds: int) -> None:
     assert seconds_of(text) == seconds
@@ -65,6 +74,9 @@ def test_what_is_no_time_is_refused_and_nothing_else_happens(text: str) -> None:
         (('key = "AsyncEcho"', 'key = "status"'), "services[2].key"),
         (('key = "AsyncEcho"', 'key = "sync.send"'), "services[2].key"),
         (('key = "AsyncEcho"', 'key = "AsyncEcho"\nsecret = 1'), "services[2].secret"),
+        (('key = "AsyncEcho"', 'key = "AsyncEcho"\nanswer_within = "1 час"'), "services[2].answer_within"),
+        (('key = "AsyncEcho"', 'key = "AsyncEcho"\nnotify = "auto"'), "services[2].notify"),
+        (('key = "SyncEcho"', 'key = "SyncEcho"\nreply = "answer"'), "services[1].reply"),
     ],
 )
 def test_a_fault_is_told_by_its_place(tmp_path: Path, change: tuple[str, str], place: str) -> None:
