@@ -146,15 +146,16 @@ def _state(row: asyncpg.Record, *, answered: bool) -> str:
 
 
 def _answered(row: asyncpg.Record, parties: Parties) -> Iterator[Entry]:
-    """Yield the messages in an answer: the answer of a service, or what was fetched; receipts are none."""
+    """Yield the messages in an answer: the answer of a service, or what was fetched; receipts are none.
+
+    A later message of a chain is an exchange of its own, which was brought.
+    """
     answer, header = _json(row["answer"]), read_header(bytes(row["request"] or b""))
     infos: list[Mapping[str, Any]] = []
     if header.operation == "SendMessage" and "response_info" in answer:
         infos = [{"message_type": "RESPONSE", "service_id": header.service_id, **answer["response_info"]}]
     elif header.operation == "getMessages":
         infos = [message.get("message_info") or {} for message in answer.get("messages") or []]
-    elif header.operation == "sendMessage" and "message_type" in answer:
-        infos = [answer]
     for info in infos:
         service_id = str(info.get("service_id") or header.service_id)
         sender = (info.get("sender") or {}).get("sender_id") or info.get("sender_id") or parties.owner_of(service_id)

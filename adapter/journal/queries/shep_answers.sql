@@ -8,5 +8,5 @@ select
     ) as request,
     (select min(o.sent_at) from outbox o where o.exchange_id = a.exchange_id and o.created_at >= a.at) as passed_at
 from proof a join exchanges e on e.id = a.exchange_id
-where a.kind in ('answer', 'status') and a.at >= $1 and a.at < $2 and e.gateway = any($3::text[])
+where a.kind = 'answer' and a.at >= $1 and a.at < $2 and e.gateway = any($3::text[])
 order by a.at, a.exchange_id
