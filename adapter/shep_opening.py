@@ -11,8 +11,8 @@ from adapter.errors import ConfigurationError
 from adapter.gateways.shep import Level, Profile, ShepGateway, ShepOptions
 from adapter.gateways.shep.security import TransportSecurity
 from adapter.http import make_session
-from adapter.shep_journals.watch import EmergencyWatch
 from adapter.settings.shep_registry import seconds_of
+from adapter.shep_journals.watch import EmergencyWatch
 from adapter.signing.kz_client import KzSigningClient
 from adapter.signing.kz_ncanode import NcaNodeSigner, Pkcs12
 from adapter.web.shep import EndpointOptions, ShepEndpoint
