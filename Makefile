@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help setup demo demo-correspondence demo-postamat up down status test lint bench chaos freeze check-docker lock clean
+.PHONY: help setup demo demo-correspondence demo-epgu demo-postamat up down status test lint bench chaos freeze check-docker lock clean
 
 # The first interpreter that is new enough; override with `make PYTHON=python3.12 …`.
 PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do \
@@ -27,6 +27,9 @@ demo: setup ## run the seed's examples from queue to queue, on real services, an
 
 demo-correspondence: setup ## let a citizen and an agency write to each other through ЕПГУ; each step checks itself
 	@$(BIN)/python -m deploy.local.stack demo-correspondence
+
+demo-epgu: setup ## send applications to ЕПГУ, follow them to their result, and let things go wrong; each step checks itself
+	@$(BIN)/python -m deploy.local.stack demo-epgu
 
 demo-postamat: setup ## run постаматы in both modes, over queues and HTTP, and check each step
 	@$(BIN)/python -m deploy.local.stack demo-postamat

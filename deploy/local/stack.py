@@ -16,7 +16,7 @@ import signal
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from deploy.local import compose, debian
 from deploy.local.certificates import Certificates
@@ -29,6 +29,8 @@ from deploy.local.signing_keys import make_signing_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+Shown = TypeVar("Shown")
 
 DATABASE = "adapter"
 #: One вид сведений that brings orders of ЕПГУ, as the demo of correspondence sends them.
@@ -53,6 +55,8 @@ class Stack:
         self.certificates = self.places.state / "certificates"
         self.keys = local / "keys"
         self.files = self.places.state / "files"
+        #: Files that commands may name by their path.
+        self.given = self.places.state / "given"
         self.upstream_env = local / "upstream.env"
         self.postgres = LocalPostgres(self.places.state / "postgres", log_dir=log, run_dir=run)
         self.signing = Program("sign-service", "Signing service", self.places)
@@ -115,7 +119,7 @@ class Stack:
         return stopped
 
     def _start(self) -> None:
-        for folder in (self.places.state, self.places.log, self.places.run, self.files):
+        for folder in (self.places.state, self.places.log, self.places.run, self.files, self.given):
             folder.mkdir(parents=True, exist_ok=True)
         self._make_keys()
         self.rabbit.start()
@@ -127,7 +131,7 @@ class Stack:
         storage = ("--ftp-port", str(ports["ftp"]))
         simulator_url = self._serve(self.simulator, "simulators.smev3", ports["smev3"], *ACK_WINDOW, *storage)
         epgu_url = self._serve(self.epgu, "simulators.epgu", ports["epgu"])
-        files = {"FILES_ROOT": str(self.files), "SMEV_FTP_PORT": str(ports["ftp"])}
+        files = {"FILES_ROOT": str(self.files), "FILES_IN_PATHS": str(self.given), "SMEV_FTP_PORT": str(ports["ftp"])}
         environment = self._adapter_environment(sign_url, simulator_url, ports["health"]) | files
         environment |= {
             "POSTAMAT_TOKEN": f"file:{self.locker_token}",
@@ -376,7 +380,7 @@ def _demo_correspondence() -> int:
     return correspondence.close(lambda: _show(show))
 
 
-def _show(demo: Callable[[Stack], int]) -> int:
+def _show(demo: Callable[[Stack], Shown]) -> Shown:
     """Run a demo on the stack, which is left as it was found."""
     stack = Stack()
     was_up = compose.owned() or stack.complete
@@ -412,10 +416,24 @@ def _demo_postamat() -> int:
     return demo_postamat.close(good, total)
 
 
+def _demo_epgu() -> int:
+    from deploy.local import demo_epgu  # noqa: PLC0415  — needs the adapter's packages, which up and down do not
+
+    if compose.owned() or _use_docker():
+        raise StepError("The demo of ЕПГУ runs on private processes, which need Debian's apt.")
+
+    def show(stack: Stack) -> tuple[int, int]:
+        variables = read_upstream(stack.upstream_env)
+        where = demo_epgu.Where(portal=variables["SIM_EPGU_URL"], given=stack.given, database=stack.database)
+        return demo_epgu.main(variables, where, debian.LOCAL / "demo")
+
+    return demo_epgu.close(*_show(show))
+
+
 def main() -> int:
     """Run one command; every failure is a sentence."""
     commands = {"up": _up, "down": _down, "status": _status, "demo": _demo, "clean": _clean}
-    commands |= {"demo-postamat": _demo_postamat, "demo-correspondence": _demo_correspondence}
+    commands |= {"demo-postamat": _demo_postamat, "demo-correspondence": _demo_correspondence, "demo-epgu": _demo_epgu}
     if len(sys.argv) != 2 or sys.argv[1] not in commands:
         say(f"usage: python -m deploy.local.stack {'|'.join(commands)}")
         return 2
