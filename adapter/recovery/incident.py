@@ -177,6 +177,9 @@ def _request(case: _Case) -> list[tuple[str, str]]:
     told += [
         f"{name}: {value if isinstance(value, str) else orjson.dumps(value).decode()}" for name, value in said.items()
     ]
+    host, proxied = str(request.get("host", "")), request.get("host") not in {None, target.hostname, target.netloc}
+    if proxied:  # a proxy for ГОСТ TLS: what it calls is told, not itself
+        target = target._replace(scheme="https", netloc=host)
     url = urlunsplit(target._replace(query=urlencode(query, safe="[]:,"))) if request else ""
     return [
         ("а. http-метод", str(request.get("method") or UNKNOWN)),
@@ -186,6 +189,14 @@ def _request(case: _Case) -> list[tuple[str, str]]:
         ("д. Параметры и тело", "\n".join(told) or ("отсутствуют" if request else UNKNOWN)),
         ("е. Отправлен", _moment(request.get("sent_at"))),
     ]
+
+
+def _legible(body: str) -> str:
+    """Return JSON with its letters unescaped, any other text as it is."""
+    try:
+        return orjson.dumps(orjson.loads(body)).decode()
+    except orjson.JSONDecodeError:
+        return body
 
 
 def _written(value: Any) -> str:
@@ -202,7 +213,7 @@ def _situation(case: _Case) -> Iterator[str]:
         failure = case.chosen.get("failure") or {}
         yield f"Ответ на запрос не получен ({doing}): {failure.get('reason', UNKNOWN)}, {_moment(failure.get('at'))}."
     else:
-        body = _scrubbed(case, str(case.answer.get("body", "")))[:2000]
+        body = _scrubbed(case, _legible(str(case.answer.get("body", ""))))[:2000]
         shown = _error_alone(case.answer) if case.productive else body
         yield f"Ответ {doing}: HTTP {case.answer.get('status')}, получен {_moment(case.answer.get('received_at'))}."
         yield f"Тело ответа: {shown or 'пустое'}"

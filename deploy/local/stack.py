@@ -140,6 +140,9 @@ class Stack:
             "ESIA_URL": epgu_url,
             "EPGU_SYSTEM": "MNEMONIKA",
             "ESIA_API_KEYS": API_KEYS,
+            # People at a desk want to see news at once.
+            "EPGU_FOLLOW_FIRST": "0.5",
+            "EPGU_FOLLOW_POLL": "1",
         }
         self._run_adapter(self.adapter, ports["health"], "consumes every action", environment)
         if self.with_console:

@@ -51,7 +51,10 @@ def history(*records: dict[str, Any], error: dict[str, Any] | None = None, opera
 
 def test_the_letter_has_address_subject_and_all_eight_points() -> None:
     error = {"error_code": "order_access", "description": "Нет прав", "recommendation": "Проверить маркер"}
-    told = incident(history(record(403, '{"code":"order_access"}'), error=error), Sender("AAA1", "SVCDEV", "Было так"))
+    told = incident(
+        history(record(403, '{"code":"order_access","message":"\\u041d\\u0435\\u0442"}'), error=error),
+        Sender("AAA1", "SVCDEV", "Было так"),
+    )
     assert (told.address, told.subject) == (ADDRESS, "AAA1 #API-ЕПГУ #Ошибка 403 order_access при отмене заявления")
     text = as_text(told)
     assert [f"\n{number}. " in text for number in range(1, 9)] == [True] * 8
@@ -61,6 +64,7 @@ def test_the_letter_has_address_subject_and_all_eight_points() -> None:
         "Запрос: 02.03.2026 12:15:30 (МСК)", "Получение маркера доступа: 02.03.2026 12:10:00 (МСК)",
         "а. http-метод: POST", "б. host: svcdev-gostapi.test.gosuslugi.ru", "reason=Иван", "Иванов Иван Иванович",
         "\n   2060000001", "Было так", "Рекомендация спецификации: Проверить маркер", "HTTP 403 order_access",
+        '"message":"Нет"',
     ):  # fmt: skip
         assert part in text, part
 
@@ -83,6 +87,12 @@ def test_what_the_journal_has_not_is_said_to_be_unknown() -> None:
     assert "МНЕМОНИКА #API-ЕПГУ #" in text
 
 
+def test_behind_a_proxy_the_portal_s_own_address_is_told() -> None:
+    proxied = record(403, host="www.gosuslugi.ru", url="http://127.0.0.1:18080/api/gusmev/order")
+    text = as_text(incident(history(proxied), Sender("A", "SVCDEV")))
+    assert "в. URL: https://www.gosuslugi.ru/api/gusmev/order" in text
+
+
 def test_a_call_without_an_answer_is_told_as_such() -> None:
     lost = {"request": REQUEST, "answer": None, "failure": {"reason": "ServerDisconnectedError", "at": AT.isoformat()}}
     told = incident(history(record(200), lost), Sender("AAA1", "SVCDEV"))
@@ -91,7 +101,7 @@ def test_a_call_without_an_answer_is_told_as_such() -> None:
 
 
 def test_the_call_that_failed_is_told_though_others_followed() -> None:
-    told = incident(history(record(502, url="https://a/bad"), record(200, url="https://a/good")), Sender("A", "SVCDEV"))
+    told = incident(history(record(502, host="a", url="https://a/bad"), record(200)), Sender("A", "SVCDEV"))
     assert "Ошибка 502" in told.subject
     assert "в. URL: https://a/bad" in as_text(told)
 
