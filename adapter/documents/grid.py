@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 #: What a spreadsheet takes for the beginning of a formula.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", "＝", "＋", "－", "＠")
 _MOMENT: Final = "%d.%m.%Y %H:%M:%S"
+#: Points of a line, of the highest row of Excel, and what a letter of ours takes of a column's character.
+_LINE: Final = 13.0
+_TALLEST: Final = 400.0
+_WIDE: Final = 1.15
 #: Characters of one cell of Excel.
 _LONGEST: Final = 32_767
 
@@ -26,6 +31,7 @@ class Grid:
     """A table with its title; ``widths`` are those of the columns in characters. Moments are written in ``zone``.
 
     Cells are texts, numbers, moments or ``None``. With ``numbered`` a row of column numbers stands below the headings.
+    ``groups`` are headings over several columns: a text, its first column and its last, counted from 0.
     """
 
     title: str
@@ -35,6 +41,7 @@ class Grid:
     zone: tzinfo
     subtitle: str = ""
     numbered: bool = True
+    groups: Sequence[tuple[str, int, int]] = ()
 
 
 def as_csv(grid: Grid) -> bytes:
@@ -64,22 +71,37 @@ def as_xlsx(grid: Grid) -> bytes:
     sheet.write_string(0, 0, grid.title, name)
     sheet.write_string(1, 0, grid.subtitle)
     top = 3
+    if grid.groups:
+        sheet.set_row(top - 1, _LINE + 5)
+    for text, begins, ends in grid.groups:
+        sheet.merge_range(top - 1, begins, top - 1, ends, text, head)
     for column, heading in enumerate(grid.headings):
         sheet.write_string(top, column, heading, head)
         if grid.numbered:
             sheet.write_number(top + 1, column, column + 1, head)
     first = top + 1 + grid.numbered
+    sheet.set_row(top, _height(grid.headings, grid.widths))
     for number, row in enumerate(grid.rows, first):
+        sheet.set_row(number, _height([_text(cell, grid.zone) for cell in row], grid.widths))
         for column, value in enumerate(row):
             _put(sheet, (number, column), value, grid.zone, (plain, moment))
     sheet.freeze_panes(first, 0)
-    sheet.repeat_rows(top, first - 1)
+    sheet.repeat_rows(top - bool(grid.groups), first - 1)
     sheet.set_landscape()
     sheet.set_paper(9)
     sheet.set_margins(0.4, 0.4, 0.5, 0.5)
     sheet.fit_to_pages(1, 0)
     book.close()
     return written.getvalue()
+
+
+def _height(texts: Sequence[str], widths: Sequence[float]) -> float:
+    """Return the height in points that a row of wrapped texts needs: not every reader finds it by itself."""
+    lines = [
+        sum(math.ceil(max(1, len(line)) * _WIDE / width) for line in text.split("\n"))
+        for text, width in zip(texts, widths, strict=True)
+    ]
+    return min(_TALLEST, _LINE * max(lines, default=1) + 3)
 
 
 def _put(sheet: Any, place: tuple[int, int], value: Any, zone: tzinfo, formats: tuple[Any, Any]) -> None:

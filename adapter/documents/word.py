@@ -74,6 +74,8 @@ class Paper:
         table.style = "Table Grid"
         table.autofit = False
         widths = [Mm(self._width * share / sum(shares)) for share in shares]
+        for column, width in zip(table.columns, widths, strict=True):
+            column.width = width  # of the grid: some readers look at nothing else
         if headings:
             _fill(table.add_row(), headings, widths, bold=True)
             _repeat(table.rows[0])

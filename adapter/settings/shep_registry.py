@@ -99,10 +99,11 @@ class Point(_Row):
 
 
 class User(_Row):
-    """A user of a service: its number in the form, and its information system."""
+    """A user of a service: its number in the form, its information system, on what basis it uses it (Приложение 2)."""
 
     number: Annotated[int, Field(ge=1)]
     system: Key
+    basis: Text | None = None
 
 
 class Route(_Row):
@@ -115,6 +116,8 @@ class Route(_Row):
 class Service(_Row):
     """A service: Приложение 1, rows 14 to 27; Приложение 5, 6 to 17. What stands after ``routes`` is ours.
 
+    ``xsd`` is the file of its messages' schema beside the registry, with the names of their root elements where these
+    are not plain.
     ``contour`` is where it is published. ``revocation`` soft believes certificates of which nobody knows whether they
     are revoked; ``unsigned_faults`` believes refusals that are not signed; ``repeatable`` says that asking twice does
     no harm. ``data_form`` and ``sign_data`` are for commands that do not say. ``reply`` says what a command to an
@@ -135,11 +138,15 @@ class Service(_Row):
     status_notifications: Flag = 0
     delivery_notifications: Flag = 0
     basis: Text | None = None
+    specification: Text | None = None
     formats: Text | None = None
     test_addresses: Text | None = None
     test_data: Text | None = None
     users: list[User] = []
     routes: list[Route] = []
+    xsd: Text | None = None
+    xsd_request: Text | None = None
+    xsd_answer: Text | None = None
     contour: Literal["ШЭП", "ВШЭП"] = "ШЭП"
     security: Literal[0, 1, 2] = 2
     revocation: Literal["hard", "soft"] = "hard"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter.workdays import Calendar
@@ -34,6 +34,7 @@ def test_a_working_day_has_passed_when_24_hours_of_working_days_have(since: str,
     assert CALENDAR.day_after(at(since).astimezone(UTC)) == at(until)
 
 
+@settings(deadline=None)
 @given(st.datetimes(min_value=datetime(2026, 1, 1), max_value=datetime(2027, 1, 1), timezones=st.just(ASTANA)))  # noqa: DTZ001  — the strategy adds the zone
 def test_a_working_day_lasts_a_day_at_least_and_ends_on_one(moment: datetime) -> None:
     end = CALENDAR.day_after(moment)
