@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from adapter.recovery.arguments import uuid_of
+from adapter.web.console.page import SESSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def needs(request: web.Request, role: str) -> None:
     """Refuse who has not ``role``. Raises HTTPForbidden."""
-    session: Session = request["session"]
+    session: Session = request[SESSION]
     if not session.may(role):
         raise web.HTTPForbidden(reason=f"Для этого нужна роль {role}")
 

@@ -14,7 +14,7 @@ from adapter.recovery.errors import RecoveryError
 from adapter.web.console import condition, exchanges, live, lockers, parked, sending
 from adapter.web.console.desk import AwayError, Desk
 from adapter.web.console.entry import Doorkeeper, TooManyFailuresError, fits
-from adapter.web.console.page import DESK, DOOR, LANGUAGES, PAGES, STATIC, THEMES, Pages, show
+from adapter.web.console.page import DESK, DOOR, LANGUAGES, PAGES, SESSION, STATIC, THEMES, Pages, show
 
 if TYPE_CHECKING:
     import ssl
@@ -113,7 +113,8 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let in who has a session; take forms from our own pages alone."""
     door = request.app[DOOR]
     session = door.session(request.cookies.get(COOKIE, ""))
-    request["session"] = session
+    if session is not None:
+        request[SESSION] = session
     if request.method not in ("GET", "HEAD"):
         origin = request.headers.get("Origin")
         if origin is not None and urlsplit(origin).netloc != request.host:

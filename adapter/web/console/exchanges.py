@@ -18,7 +18,7 @@ from adapter.services.registry import known_actions
 from adapter.web.console.allowed import asked, needs, path_id
 from adapter.web.console.desk import first_id
 from adapter.web.console.entry import REPLAY, REVEAL
-from adapter.web.console.page import DESK, PAGES, say, show
+from adapter.web.console.page import DESK, PAGES, SESSION, say, show
 from adapter.web.console.revealing import LONGEST_REASON, hide, reveal, revealed
 from adapter.web.console.story import tell
 
@@ -137,7 +137,7 @@ async def _bytes(request: web.Request) -> web.StreamResponse:
     desk, place, part = request.app[DESK], request.match_info["place"], request.match_info["part"]
     async with desk.journal() as connection:
         known = await history.read_history(connection, exchange, with_bytes=True)
-        session = request["session"]
+        session = request[SESSION]
         operator = desk.operator(session.name, None)
         await desk.note(connection, operator, "downloaded", _subject(exchange.id), f"{place}/{part}")
     number = int(place) if place.isdecimal() and len(place) < 6 else len(known.facts)
@@ -157,7 +157,7 @@ async def _proof(request: web.Request) -> web.StreamResponse:
     desk = request.app[DESK]
     async with desk.journal() as connection:
         known = await history.read_history(connection, exchange, with_bytes=True)
-        operator = desk.operator(request["session"].name, None)
+        operator = desk.operator(request[SESSION].name, None)
         await desk.note(connection, operator, "downloaded", _subject(exchange.id), "proof")
     return _download(await asyncio.to_thread(make_archive, known), f"{exchange.id}.zip")
 
@@ -188,7 +188,7 @@ async def _act(request: web.Request) -> web.StreamResponse:
         say(request, "bad", "Укажите причину: она останется в журнале")
         raise web.HTTPSeeOther(f"/exchanges/{exchange_id}")
     desk = request.app[DESK]
-    operator = desk.operator(request["session"].name, why)
+    operator = desk.operator(request[SESSION].name, why)
     try:
         said = await _carry_out(desk, exchange_id, deed, operator, asked(given, "deadline").strip())
     except (RecoveryError, ArgumentError) as error:

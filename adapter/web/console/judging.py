@@ -50,7 +50,12 @@ def judge(service: Service, text: str, most: int) -> Verdict:
     """Judge a command of at most ``most`` bytes as a worker would."""
     body = text.encode("utf-8", "surrogatepass")
     if len(body) > most:
-        return _verdict(InvalidCommandError([FieldFault("body", f"тело команды больше {most} байт")]), "")
+        return _verdict(
+            InvalidCommandError(
+                [FieldFault("body", f"тело команды больше допустимого: {len(body)} байт, предел {most}")]
+            ),
+            "",
+        )
     now = datetime.now(UTC)
     try:
         step = service.start(Command(UUID(int=0), service.action, body, now, now + service.deadline))

@@ -16,7 +16,7 @@ from adapter.services.command import read_command
 from adapter.services.postamat_models import DirectoryAdd, DirectoryEdit
 from adapter.web.console.allowed import asked, needs
 from adapter.web.console.entry import REPLAY
-from adapter.web.console.page import DESK, say, show
+from adapter.web.console.page import DESK, SESSION, say, show
 from adapter.web.console.revealing import hide, reveal, revealed
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ async def _edit(request: web.Request) -> web.StreamResponse:
 
 async def _noted(request: web.Request, connection: asyncpg.Connection, number: str, detail: str) -> None:
     desk = request.app[DESK]
-    await desk.note(connection, desk.operator(request["session"].name, None), "edited", f"locker:{number}", detail)
+    await desk.note(connection, desk.operator(request[SESSION].name, None), "edited", f"locker:{number}", detail)
 
 
 def _typed(given: Mapping[str, Any]) -> dict[str, str]:

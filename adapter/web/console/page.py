@@ -35,6 +35,8 @@ ENDED: Final = frozenset({State.REPLIED, State.REJECTED, State.FAILED, State.EXP
 
 DESK: Final = web.AppKey("desk", Desk)
 DOOR: Final = web.AppKey("door", Doorkeeper)
+#: Who asks; not there for who has not logged in.
+SESSION: Final = web.RequestKey("session", Session)
 
 
 class Pages:
@@ -63,7 +65,7 @@ class Pages:
         """Return the text of a template."""
         language = self.language(request)
         theme = request.cookies.get("theme", "")
-        session: Session | None = request.get("session")
+        session: Session | None = request.get(SESSION)
         known = {
             "t": words.translator(language),
             "language": language,
@@ -84,7 +86,7 @@ PAGES: Final = web.AppKey("pages", Pages)
 
 def show(request: web.Request, template: str, *, status: int = 200, **context: Any) -> web.Response:
     """Return a whole page; what was to be said once is said now."""
-    session: Session | None = request.get("session")
+    session: Session | None = request.get(SESSION)
     flash: list[tuple[str, str]] = []
     if session is not None:
         flash, session.flash = session.flash, []
@@ -94,7 +96,7 @@ def show(request: web.Request, template: str, *, status: int = 200, **context: A
 
 def say(request: web.Request, kind: str, sentence: str, **values: Any) -> None:
     """Have the next page say something; ``kind`` is good or bad, ``sentence`` words of the console."""
-    session: Session = request["session"]
+    session: Session = request[SESSION]
     t = words.translator(request.app[PAGES].language(request))
     told = {name: t(value) if isinstance(value, str) else value for name, value in values.items()}
     session.flash.append((kind, t(sentence, **told)))

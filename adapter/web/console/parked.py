@@ -11,7 +11,7 @@ from adapter.recovery.arguments import Filter, uuid_of
 from adapter.recovery.errors import RecoveryError
 from adapter.web.console.allowed import asked, needs, path_id
 from adapter.web.console.entry import REPLAY
-from adapter.web.console.page import DESK, say, show
+from adapter.web.console.page import DESK, SESSION, say, show
 from adapter.web.console.revealing import LONGEST_REASON
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ async def _replay_chosen(request: web.Request) -> web.StreamResponse:
         say(request, "bad", "Ничего не выбрано")
     else:
         desk = request.app[DESK]
-        operator = desk.operator(request["session"].name, why)
+        operator = desk.operator(request[SESSION].name, why)
         done, refused = 0, []
         async with desk.journal() as connection:
             for exchange_id in ids[:_MOST]:
@@ -71,7 +71,7 @@ async def _deliver(request: web.Request) -> web.StreamResponse:
     message_id, given = path_id(request), await request.post()
     why = asked(given, "reason").strip()[:LONGEST_REASON] or None
     desk = request.app[DESK]
-    operator = desk.operator(request["session"].name, why)
+    operator = desk.operator(request[SESSION].name, why)
     try:
         async with desk.journal() as connection:
             message = await _one(connection, message_id)

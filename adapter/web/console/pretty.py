@@ -29,6 +29,8 @@ _TECHNICAL: Final = frozenset(
         "code", "RejectionReasonCode", "faultcode", "transport-id", "request-id", "guid",
     }
 )  # fmt: skip
+#: Namespaces of protocols: a вид сведений may call anything of a person by the same names.
+_PROTOCOLS: Final = ("urn://x-artefacts-smev-gov-ru/services/message-exchange/", "http://bip.bee.kz/")
 #: Attributes that say how, not what.
 _PLAIN_ATTRIBUTES: Final = frozenset({"Algorithm", "URI", "Id", "EncodingType", "ValueType", "type", "nil"})
 _LONGEST_LINES: Final = 2500
@@ -133,9 +135,13 @@ def _attributes(node: etree._Element, revealed: bool) -> Markup:  # noqa: FBT001
 def _text(node: etree._Element, text: str, *, revealed: bool) -> Markup:
     if _BLOB.fullmatch(text):
         return Markup('<i class="c">{}</i>').format(f"base64, {len(text)}")
-    if not revealed and etree.QName(node).localname not in _TECHNICAL:
+    if not revealed and not _is_technical(etree.QName(node)):
         return Markup('<i class="m">{}</i>').format(_hidden(text))
     return Markup('<i class="t">{}</i>').format(text if len(text) <= _LONG_TEXT else f"{text[:_LONG_TEXT]}…")
+
+
+def _is_technical(name: etree.QName) -> bool:
+    return name.localname in _TECHNICAL and (name.namespace or "").startswith(_PROTOCOLS)
 
 
 def _hidden(text: str) -> str:

@@ -8,7 +8,7 @@ from adapter.recovery.arguments import reason as read_reason
 from adapter.recovery.errors import ArgumentError
 from adapter.web.console.allowed import needs
 from adapter.web.console.entry import REVEAL
-from adapter.web.console.page import DESK, DOOR, say
+from adapter.web.console.page import DESK, DOOR, SESSION, say
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -21,7 +21,7 @@ LONGEST_REASON = 500
 async def reveal(request: web.Request, subject: str, reason: str) -> bool:
     """Show ``subject`` to this session for a while; false when the reason says nothing. Needs the role."""
     needs(request, REVEAL)
-    desk, session = request.app[DESK], request["session"]
+    desk, session = request.app[DESK], request[SESSION]
     try:
         told = read_reason(reason[:LONGEST_REASON])
     except ArgumentError:
@@ -35,10 +35,10 @@ async def reveal(request: web.Request, subject: str, reason: str) -> bool:
 
 def revealed(request: web.Request, subject: str) -> bool:
     """Tell whether this session sees the contents of ``subject`` now."""
-    session: Session = request["session"]
+    session: Session = request[SESSION]
     return request.app[DOOR].is_revealed(session, subject)
 
 
 def hide(request: web.Request, subject: str) -> None:
     """Mask ``subject`` again for this session."""
-    request["session"].revealed.pop(subject, None)
+    request[SESSION].revealed.pop(subject, None)

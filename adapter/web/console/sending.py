@@ -14,7 +14,7 @@ from adapter.web.console import words
 from adapter.web.console.allowed import asked, needs
 from adapter.web.console.entry import REPLAY, REVEAL, Session
 from adapter.web.console.judging import Verdict, judge
-from adapter.web.console.page import DESK, PAGES, show
+from adapter.web.console.page import DESK, PAGES, SESSION, show
 from adapter.web.console.pretty import json_text
 from adapter.web.console.revealing import reveal
 
@@ -98,7 +98,7 @@ async def _check(request: web.Request) -> web.StreamResponse:
 
 async def _send(request: web.Request) -> web.StreamResponse:
     needs(request, REPLAY)
-    desk, session, given = request.app[DESK], request["session"], await request.post()
+    desk, session, given = request.app[DESK], request[SESSION], await request.post()
     service, text = _service(desk, asked(given, "action")), _body(asked(given, "body"))
     dry_run, anyway = "dry_run" in given, "anyway" in given
     reason = asked(given, "reveal_reason").strip()[:500]
@@ -155,7 +155,7 @@ async def _sent(request: web.Request) -> web.StreamResponse:
 
 async def reveal_wished(request: web.Request, message_id: UUID, exchange_id: UUID) -> None:
     """Reveal what was sent with a reason to see its answer; who and why is journaled first."""
-    session: Session = request["session"]
+    session: Session = request[SESSION]
     reason = session.wishes.pop(str(message_id), None)
     if reason is not None:
         await reveal(request, f"exchange:{exchange_id}", reason)

@@ -86,8 +86,11 @@ def test_plain_http_beyond_this_machine_is_said_loudly() -> None:
     assert "CONSOLE_LISTEN" in warning
 
 
-def test_a_certificate_without_its_key_is_refused() -> None:
-    assert "CONSOLE_TLS_CERT" in refused(CONSOLE_TLS_KEY="/nowhere")
+def test_a_certificate_without_its_key_is_refused(pki: dict[str, str]) -> None:
+    assert "CONSOLE_TLS_KEY" in refused(CONSOLE_TLS_CERT=pki["certificate"])
+    assert (
+        settings(CONSOLE_TLS_CERT=pki["certificate"], CONSOLE_TLS_KEY=pki["key"]).console.listener_context() is not None
+    )
 
 
 def test_no_health_listener_means_no_worker_to_ask() -> None:
