@@ -120,7 +120,7 @@ async def the_house(stack: Stack, postgres: LocalPostgres, service_state: Path) 
             f"olga:reveal+replay={TOKENS['olga']},viktor={TOKENS['viktor']},roman:replay={TOKENS['roman']}"
         ),
     }
-    adapter = Stack(environment, stack.simulator_url)
+    adapter = Stack(environment, stack.simulator_url, ports["health"])
     with adapter.adapter():
         console = Process([*_PROGRAM, "console"], environment)
         console.wait_line("the console is served")
