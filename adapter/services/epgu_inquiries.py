@@ -17,6 +17,7 @@ from adapter.gateways.epgu.profiles import DEFAULT, PROFILES
 from adapter.gateways.epgu.reading import read_link
 from adapter.services.attachments import rendered
 from adapter.services.epgu_common import ActedCommand, EpguAction, EpguCommand, OrderId, call, ruled
+from adapter.services.epgu_following import FollowedAction
 from adapter.services.fields import broken
 
 if TYPE_CHECKING:
@@ -204,10 +205,11 @@ class FileCommand(ActedCommand):
         return self.order_id or (link.order_id if link else None), mnemonic, kind
 
 
-class Download(EpguAction[FileCommand]):
+class Download(FollowedAction[FileCommand]):
     """Fetches a file of an order; a result goes by the number of its status, which details tell."""
 
     action = "epgu.file.download"
+    wish = "token"
     title = "ЕПГУ: скачивание файла заявления"
     command = FileCommand
     examples: Sequence[Example] = (
@@ -232,6 +234,10 @@ class Download(EpguAction[FileCommand]):
     def __init__(self, *, service_wanted: bool = False) -> None:
         """``service_wanted`` says that the usual profile names the service in the query."""
         self._service_wanted = service_wanted
+
+    def concerns(self, model: FileCommand) -> bool:
+        """Tell whether a token was brought, by which the order may be followed further."""
+        return model.token is not None and model.place[0] is not None
 
     def first(self, model: FileCommand) -> Call:
         """Return the call of the file where all of its address is known, else that of details."""

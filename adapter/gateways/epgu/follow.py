@@ -23,7 +23,7 @@ from adapter.errors import Code, KnownError
 from adapter.exchange import Reply
 from adapter.gateways.epgu.follow_asking import AwayFromGatewayError, NoTokenError, RefusedByGatewayError
 from adapter.gateways.epgu.follow_news import News, Stage, needs_token, news_of
-from adapter.gateways.epgu.follow_store import FollowStore, NotOursError
+from adapter.gateways.epgu.follow_store import FollowStore, Kept, NotOursError
 from adapter.incoming import RegistersAwayError, Told
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ class Follower:
         self._worker = uuid4()
         self._held = asyncio.Event()
         self._failures = 0
+        self._mute_until = 0.0
 
     async def carry_out(self, session: Session, step: Local) -> Reply:
         """Follow an order, or go on with it, in the transaction of a command's outcome."""
@@ -161,44 +162,58 @@ class Follower:
 
     async def _round(self, changes: Changes) -> bool:
         """Ask for what is due; return whether there is more. Raises what tells that something is away."""
-        await self._pages(changes)
-        await self._lists(changes)
-        due = await self._at(changes, lambda store: store.due(_BATCH))
+        away, limit = None, _BATCH
+        try:
+            await self._pages(changes)
+            await self._lists(changes)
+        except AwayFromGatewayError as error:
+            # Pages alone may be the matter: a few details will tell.
+            away, limit = error, self._options.parallel
+        due = await self._at(changes, lambda store: store.due(limit))
+        away = await self._look_at_all(changes, due) or away
+        if away is not None:
+            raise away
+        return len(due) == _BATCH
+
+    async def _look_at_all(self, changes: Changes, due: Sequence[Followed]) -> AwayFromGatewayError | None:
+        """Read details of orders, some at once; of none any more when nothing gets through."""
         places = asyncio.Semaphore(self._options.parallel)
+        away: AwayFromGatewayError | None = None
 
-        async def one(order: Followed) -> AwayFromGatewayError | None:
+        async def one(order: Followed) -> None:
+            nonlocal away
             async with places:
-                return await self._look(changes, order)
+                if away is None:
+                    away = await self._look(changes, order) or away
 
-        # Each ends by itself: one that is refused must not take the others' answers along.
-        ended = await asyncio.gather(*(one(order) for order in due), return_exceptions=True)
-        for failure in ended:
+        # Each ends by itself: one that fails must not take the answers of the others along.
+        for failure in await asyncio.gather(*(one(order) for order in due), return_exceptions=True):
             if failure is not None:
                 raise failure
-        return len(due) == _BATCH
+        return away
 
     async def _pages(self, changes: Changes) -> None:
         """Ask what changed since the last time."""
         turn = await self._at(changes, lambda store: store.turn(self._options.poll))
-        if turn is None:
+        if turn is None or self._is_mute:
             return
         since, now, wanted = turn
-        rows: Mapping[int, str] = {}
+        rows: Mapping[int, str] | None = {}
         if wanted:
-            read = await self._as_anybody(changes, lambda who: self._asking.changed(who, since, self._options.overlap))
-            if read is None:
-                return
-            rows = read
+            rows = await self._as_anybody(changes, lambda who: self._asking.changed(who, since, self._options.overlap))
+        if rows is None:
+            return
+        found = rows
 
         async def work(store: FollowStore) -> None:
-            await store.mark(rows)
+            await store.mark(found)
             await store.asked(now)
 
         await self._changed(changes, work)
 
     async def _lists(self, changes: Changes) -> None:
         """Ask for orders by their numbers that were not asked for lately."""
-        for _ in range(_LISTS):
+        for _ in range(0 if self._is_mute else _LISTS):
             orders = await self._at(changes, lambda store: store.stale(self._options.reconcile, _LIST))
             if not orders or not await self._list(changes, orders):
                 return
@@ -218,7 +233,10 @@ class Follower:
     async def _as_anybody(
         self, changes: Changes, ask: Callable[[Who], Awaitable[Mapping[int, str]]]
     ) -> Mapping[int, str] | None:
-        """Ask for the system as the first holder whose token is taken: any may. ``None`` where nobody's is."""
+        """Ask for the system as the first holder whose token is taken: any may.
+
+        ``None`` where nobody's is, or where pages are refused: they are asked for again after a while, details go on.
+        """
         usual = self._asking.usual
         holders = [usual] if usual is not None else await self._at(changes, lambda store: store.holders(_HOLDERS))
         for who in holders:
@@ -230,8 +248,13 @@ class Follower:
                     await self._suspect(changes, who)
             except RefusedByGatewayError as error:
                 log.warning("orders are not asked for", source="epgu", code=error.error.code)
-                raise AwayFromGatewayError(error.error.code, after=_AWAY) from None
+                break
+        self._mute_until = asyncio.get_running_loop().time() + max(_AWAY, self._options.poll)
         return None
+
+    @property
+    def _is_mute(self) -> bool:
+        return asyncio.get_running_loop().time() < self._mute_until
 
     async def _suspect(self, changes: Changes, who: Who) -> None:
         await self._changed(changes, lambda store: store.suspect(who))
@@ -259,38 +282,32 @@ class Follower:
     async def _read(self, changes: Changes, order: Followed) -> None:
         details, raw, zone = await self._asking.details(order)
 
-        def judge(known: Followed) -> tuple[News, int, float | None, bool]:
+        def judge(known: Followed) -> Kept:
             news = news_of(known, details, zone)
             looks = 0 if news.events else known.looks + 1
             waits = news.stage is Stage.PROCESSING or (news.behind and looks < _BEHIND)
-            return news, looks, self._pause(looks) if waits else None, False
+            return Kept(news, looks, self._pause(looks) if waits else None, forgets=news.behind and not waits)
 
         await self._tell(changes, order, raw, judge)
 
     async def _tell_lack(self, changes: Changes, order: Followed, error: AdapterError) -> None:
         """Tell once that a token is needed; one that is fetched is tried again by itself, a brought one is not."""
 
-        def judge(known: Followed) -> tuple[News, int, float | None, bool]:
+        def judge(known: Followed) -> Kept:
             events = () if known.needs_token else (needs_token(known, error),)
             again = None if known.who.token else self._options.longest
-            return News(known.stage, events), known.looks, again, True
+            return Kept(News(known.stage, events), known.looks, again, lacking=True)
 
         await self._tell(changes, order, b"", judge)
 
     async def _put_off(self, changes: Changes, order: Followed, *, looks: int = 0) -> None:
-        def judge(known: Followed) -> tuple[News, int, float | None, bool]:
+        def judge(known: Followed) -> Kept:
             tried = max(known.looks + 1, looks)
-            return News(known.stage), tried, self._pause(tried), known.needs_token
+            return Kept(News(known.stage), tried, self._pause(tried), lacking=known.needs_token)
 
         await self._tell(changes, order, b"", judge)
 
-    async def _tell(
-        self,
-        changes: Changes,
-        order: Followed,
-        raw: bytes,
-        judge: Callable[[Followed], tuple[News, int, float | None, bool]],
-    ) -> None:
+    async def _tell(self, changes: Changes, order: Followed, raw: bytes, judge: Callable[[Followed], Kept]) -> None:
         """Keep what a reading came to, together with its events; nothing when a command changed the order meanwhile."""
 
         async def work(session: Session) -> tuple[News | None, Sequence[Told]]:
@@ -299,9 +316,9 @@ class Follower:
             known = await store.look(order)
             if known is None:
                 return None, ()
-            news, looks, pause, lacking = judge(known)
-            await store.keep(known, news, looks=looks, pause=pause, lacking=lacking)
-            return news, (_told(known, news, raw),) if news.events else ()
+            kept = judge(known)
+            await store.keep(known, kept)
+            return kept.news, (_told(known, kept.news, raw),) if kept.news.events else ()
 
         news = await changes.change(work)
         for event in news.events if news else ():
@@ -328,7 +345,8 @@ class Follower:
 
 def _told(order: Followed, news: News, raw: bytes) -> Told:
     number = str(order.order_id)
-    key = f"{number}:{news.told[0] if news.told else news.events[0].name}:{order.version}"
+    # That it is told once is kept with the order itself: no two readings are one message.
+    key = f"{number}/{uuid4()}"
     return Told(NAME, key, ORDER, raw, subject=number, events=tuple(news.events), about=order.exchange_id)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -17,6 +18,21 @@ if TYPE_CHECKING:
 
     from adapter.gateways.epgu.follow_news import News
     from adapter.incoming import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a reading of an order came to.
+
+    The next one is after ``pause`` seconds, or when a change is seen; ``looks`` were in vain so far. ``lacking`` says
+    that a token is needed, ``forgets`` that what pages said is to be seen anew.
+    """
+
+    news: News
+    looks: int
+    pause: float | None
+    lacking: bool = field(default=False, kw_only=True)
+    forgets: bool = field(default=False, kw_only=True)
 
 
 class NotOursError(Exception):
@@ -93,9 +109,11 @@ class FollowStore:
         rows = await self._fetch("follow_look", order.order_id, order.version)
         return _followed(rows[0]) if rows else None
 
-    async def keep(self, order: Followed, news: News, *, looks: int, pause: float | None, lacking: bool) -> None:
-        """Note what a reading came to; the next one is after ``pause`` seconds, or when a change is seen."""
-        await self._fetch("follow_keep", order.order_id, news.stage, list(news.told), looks, pause, lacking)
+    async def keep(self, order: Followed, kept: Kept) -> None:
+        """Note what a reading came to."""
+        news = kept.news
+        values = (list(news.told), kept.looks, kept.pause, kept.lacking, kept.forgets)
+        await self._fetch("follow_keep", order.order_id, news.stage, *values)
 
     async def _fetch(self, name: str, *arguments: Any) -> Sequence[Any]:
         return await self._session.fetch(sql(name), *arguments)
