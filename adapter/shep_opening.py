@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from adapter.errors import ConfigurationError
 from adapter.gateways.shep import Level, Profile, ShepGateway, ShepOptions
+from adapter.gateways.shep.puller import Pulled, ShepPuller
 from adapter.gateways.shep.security import TransportSecurity
+from adapter.gateways.shep.sharing import Shared
 from adapter.http import make_session
+from adapter.journal.journal import DatabaseAddress
+from adapter.journal.lending import Lending
+from adapter.journal.writer import JournalUnavailableError
 from adapter.settings.shep_registry import seconds_of
 from adapter.shep_journals.watch import EmergencyWatch
 from adapter.signing.kz_client import KzSigningClient
@@ -27,8 +32,11 @@ if TYPE_CHECKING:
     from adapter.incoming import ArrivalSource, Provider
     from adapter.pipeline.ports import Observer, Registry
     from adapter.settings import Settings, Shep, Signing
-    from adapter.settings.shep_registry import Service
+    from adapter.settings.shep_registry import Service, ShepRegistry
     from adapter.signing.kz_signer import KzSigner
+
+#: Seconds between two fetches of a service whose delivery point seems to be switched off.
+_WOKEN_INTERVAL: Final = 30.0
 
 
 async def open_shep(
@@ -64,7 +72,28 @@ async def open_shep(
     )
     watch = EmergencyWatch(Calendar(shep.zone, frozenset(shep.holidays or ())))
     registry = replace(registry, registers={**registry.registers, watch.name: watch})
-    return registry, [_endpoint(shep, signer)] if ours and shep.listen is not None else []
+    sources: list[ArrivalSource] = [_endpoint(shep, signer)] if ours and shep.listen is not None else []
+    if ours:
+        lending = Lending(DatabaseAddress(settings.database.connect_arguments()).connect)
+        stack.push_async_callback(lending.aclose)
+        shared = Shared(lending.lend, away=(JournalUnavailableError,))
+        sources += [ShepPuller(pulled(shep.registry), gateways, shared, observer.count)]
+    return registry, sources
+
+
+def pulled(registry: ShepRegistry) -> list[Pulled]:
+    """Return how services are fetched: those of an interval, and delivered ones while their point is switched off."""
+    return [
+        Pulled(
+            service.key,
+            service.gateway,
+            seconds_of(service.poll_interval) if service.poll_interval else _WOKEN_INTERVAL,
+            service.poll_amount or 0,
+            asleep=service.poll_interval is None,
+        )
+        for service in registry.services
+        if service.poll_interval or service.delivery == "PUSH"
+    ]
 
 
 def _endpoint(shep: Shep, signer: KzSigner) -> ShepEndpoint:

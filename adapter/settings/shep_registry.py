@@ -123,7 +123,8 @@ class Service(_Row):
     no harm. ``data_form`` and ``sign_data`` are for commands that do not say. ``reply`` says what a command to an
     asynchronous service is answered with: the receipt, or the business answer, within ``answer_within`` of the receipt.
     ``notify`` says whether the adapter tells the gateway by itself that a message was taken, where
-    ``delivery_notifications`` want that.
+    ``delivery_notifications`` want that. With ``poll_interval`` messages that wait at the gateway (PULL) are fetched by
+    the adapter, ``poll_amount`` at once.
     """
 
     key: Key
@@ -157,6 +158,8 @@ class Service(_Row):
     reply: Literal["receipt", "answer"] = "receipt"
     answer_within: Period | None = None
     notify: Literal["auto", "manual"] | None = None
+    poll_interval: Period | None = None
+    poll_amount: Annotated[int, Field(ge=1, le=100_000)] | None = None
 
     @property
     def notifies(self) -> bool:
@@ -277,11 +280,22 @@ def _service_faults(service: Service, systems: set[str], registry: ShepRegistry)
         yield "delivery: PUSH or PULL is required of an asynchronous service"
     if not service.is_async and (service.delivery or service.status_notifications or service.delivery_notifications):
         yield "delivery: with notifications it is for asynchronous services"
+    yield from _flow_faults(service)
+
+
+def _flow_faults(service: Service) -> Iterator[str]:
+    """Yield what is wrong with how its messages are answered, fetched and notified of."""
     if not service.is_async and (service.reply == "answer" or service.notify):
         yield "reply: with notify it is for asynchronous services"
     if service.reply == "answer" and service.is_sync:
         yield "reply: answer is for services that are asynchronous alone"
     if service.answer_within is not None and service.reply != "answer":
         yield "answer_within: goes with reply = answer"
+    if service.poll_interval is not None and service.delivery != "PULL":
+        yield "poll_interval: is for delivery = PULL"
+    if service.poll_interval is not None and not seconds_of(service.poll_interval):
+        yield "poll_interval: must be above zero"
+    if service.poll_amount is not None and service.poll_interval is None:
+        yield "poll_amount: goes with poll_interval"
     if service.notify == "auto" and not service.delivery_notifications:
         yield "notify: auto needs delivery_notifications = 1"

@@ -18,6 +18,8 @@ import structlog
 from aiohttp import web
 
 from adapter.errors import Code, KnownError, SignerError
+from adapter.gateways.shep.bringing import facts_of, rule_broken
+from adapter.gateways.shep.bringing import message as delivered
 from adapter.gateways.shep.calls import service_of, to_json
 from adapter.gateways.shep.data import BusinessData
 from adapter.gateways.shep.messages import MESSAGE_LIMIT, MessageError, envelope, fault_payload, payload, read
@@ -50,7 +52,6 @@ _INLINE_BYTES: Final = 256 * 1024
 DOORS: Final[Mapping[str, tuple[str, ...]]] = {"client": (PUSH, PUSH_STATUS), "sync": (SYNC_SEND,)}
 PATHS: Final[Mapping[str, str]] = {"client": "/async", "sync": "/sync"}
 #: What a message may be (MessageType of the XSD).
-_TYPES: Final = frozenset({"REQUEST", "RESPONSE", "NOTIFICATION", "UPDATE"})
 _ACTIONS: Final = {PUSH: "shep.message", PUSH_STATUS: "shep.status", SYNC_SEND: "shep.sync"}
 
 
@@ -230,39 +231,23 @@ def _incoming(key: str, message: Message, signature: str, verdicts: Mapping[str,
     holder = values.get({PUSH: "message_data", SYNC_SEND: "request_data"}.get(key, "")) or {}
     number = info.get("notification_id" if key == PUSH_STATUS else "message_id") or ""
     message_id = str(info.get("message_id") or "")
-    if not number or not message_id:
-        raise _FaultError("Client", Code.REQUEST_UNREADABLE.wire, "The message has no id")
-    if key == PUSH:
-        _check_chain(info)
-    facts = {name: value for name, value in info.items() if name != "sender"}
-    facts["sender_id"] = (info.get("sender") or {}).get("sender_id", "")
-    facts["signature"] = signature
-    if message.warnings:
-        facts["warnings"] = list(message.warnings)
+    broken = rule_broken(info) if key == PUSH else "" if number and message_id else "The message has no id"
+    if broken:
+        raise _FaultError("Client", Code.REQUEST_UNREADABLE.wire, broken)
     data = holder.get("data")
+    if key == PUSH:
+        given: dict[str, Any] = {"signature": signature, "verdicts": (verdicts,), "warnings": message.warnings}
+        return delivered(info, data, message.raw, **given)
     return Incoming(
         source="shep",
-        key=_identity(key, number, str(info.get("service_id") or "")),
+        key=f"{_ACTIONS[key]}:{number}",
         action=_ACTIONS[key],
         raw=message.raw,
         content=b"" if data is None else orjson.dumps(data),
-        subject=str(info.get("correlation_id") or message_id) if key == PUSH else message_id,
-        facts=facts,
+        subject=message_id,
+        facts=facts_of(info, signature, message.warnings),
         verdicts=(verdicts,),
     )
-
-
-def _check_chain(info: Mapping[str, Any]) -> None:
-    """Refuse a message of which nobody can tell what it is, or to which chain it belongs. Raises _FaultError."""
-    if info.get("message_type") not in _TYPES:
-        raise _FaultError("Client", Code.REQUEST_UNREADABLE.wire, "There is no such messageType")
-    if info["message_type"] != "REQUEST" and not info.get("correlation_id"):
-        raise _FaultError("Client", Code.REQUEST_UNREADABLE.wire, "A message that is no REQUEST needs a correlationId")
-
-
-def _identity(key: str, number: str, service_id: str) -> str:
-    """Return what repeats of a message share, however they come; a message's number is one of its service's contour."""
-    return f"{_ACTIONS[key]}:{service_id}:{number}" if key == PUSH else f"{_ACTIONS[key]}:{number}"
 
 
 async def _keep(arrivals: Arrivals, incoming: Incoming) -> None:

@@ -59,6 +59,15 @@ async def shep(  # noqa: PLR0917 — fixtures
                 "users": BOTH,
                 "delivery_notifications": True,
             },
+            {
+                "service_id": "OwnPull",
+                "owner": "adapter",
+                "mode": "async",
+                "delivery": "PULL",
+                "users": BOTH,
+                "delivery_notifications": True,
+                "pull_again": True,
+            },
             {"service_id": "AsyncAnswered", "owner": "other", "mode": "async", "point": 1, "users": BOTH},
         ],
     }

@@ -60,6 +60,16 @@ delivery = "PUSH"
 delivery_notifications = 1
 
 [[services]]
+key = "OwnPull"
+system = "adapter"
+name = "ТЕСТ Наш сервис, сообщения которого забираем"
+mode = "Асинхронный"
+delivery = "PULL"
+delivery_notifications = 1
+poll_interval = "1 секунда"
+poll_amount = 2
+
+[[services]]
 key = "AsyncAnswered"
 system = "other"
 name = "ТЕСТ Сервис, ответом которого заканчивается команда"

@@ -158,9 +158,42 @@ async def test_news_of_a_message_bear_the_ids_of_its_command(shep: Shep) -> None
     assert (message.correlation_id, news["command"]["message_id"]) == ("case-1", "order-1")
 
 
+async def test_waiting_messages_are_fetched_by_their_interval_each_once(shep: Shep) -> None:
+    """The simulator gives a message again until its receiver has told that it was taken, which is late here."""
+    await shep.stand.scenario(operation="sendDeliveryNotification", bare_fault="Server", times=2)
+    async with shep.events("shep.message.received") as arrived, at_work(shep.builder, second(shep)):
+        numbers = [await shep.arrive("OwnPull") for _ in range(3)]
+        seen = [(await told(arrived))["message_id"] for _ in numbers]
+        assert sorted(seen) == sorted(numbers)
+        for number in numbers:
+            assert (await notified(shep, number))["receive_status"] == "MESSAGE_ACCEPTED"
+        fetched = await calls(shep, "getMessages")
+        began = await shep.look.fetchval("select clock_timestamp()")
+        await shep.stand.until(
+            "/_sim/ledger", lambda ledger: sum(one["operation"] == "getMessages" for one in ledger) >= fetched + 2
+        )
+        took = await shep.look.fetchval("select extract(epoch from clock_timestamp() - $1)", began)
+    assert took >= 1
+    assert arrived.empty()
+    assert await shep.look.fetchval("select count(*) from exchanges where action = 'shep.message'") == 3
+
+
+async def test_a_fault_of_fetching_means_to_wait(shep: Shep) -> None:
+    await shep.stand.scenario(operation="getMessages", service_id="OwnPull", fault="NOT-READY", times=2)
+    number = await shep.arrive("OwnPull")
+    async with shep.events("shep.message.received") as arrived:
+        assert (await told(arrived))["message_id"] == number
+    assert shep.books.counts["shep-pull-waits"] == 2
+
+
+def second(shep: Shep) -> dict[str, str]:
+    """Return the environment of another worker of the same deployment."""
+    return shep.environment | {"SHEP_LISTEN": f"127.0.0.1:{free_port()}"}
+
+
 async def test_a_synchronous_request_is_answered_on_another_worker(shep: Shep) -> None:
     """The first worker hears the gateway; only the second one takes answers."""
-    elsewhere = shep.environment | {"SHEP_LISTEN": f"127.0.0.1:{free_port()}", "SERVICES": "shep.sync.answer"}
+    elsewhere = second(shep) | {"SERVICES": "shep.sync.answer"}
     async with shep.events("shep.sync.requested") as arrived:
         asked = asyncio.create_task(
             shep.stand.post("/_sim/ask", {"sender_id": "other", "service_id": "OwnSync", "data": DATA}, 200)
