@@ -57,7 +57,7 @@ async def open_shep(
         make_session(timeout=signing.timeout, ssl_context=signing.ssl_context())
     )
     session = await stack.enter_async_context(make_session(timeout=max(shep.sync_timeout, shep.async_timeout)))
-    signer = _signer(shep, signing, sign_session)
+    signer = make_signer(shep, signing, sign_session)
     gateways = {
         options.name: ShepGateway(
             options, session=session, signer=signer, observe=partial(observer.gateway_call, gateway=options.name)
@@ -127,7 +127,7 @@ def _endpoint(shep: Shep, signer: KzSigner) -> ShepEndpoint:
     return ShepEndpoint(options, security)
 
 
-def _signer(shep: Shep, signing: Signing, session: aiohttp.ClientSession) -> KzSigner:
+def make_signer(shep: Shep, signing: Signing, session: aiohttp.ClientSession) -> KzSigner:
     """Return what signs: a service of our contract by tokens, or NCANode, which is sent the keys with each call."""
     if shep.backend == "contract":
         return KzSigningClient(

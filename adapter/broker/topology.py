@@ -26,6 +26,10 @@ _WAIT: Final = 10.0
 _DELIVERY_LIMIT: Final = 1_000_000
 
 
+#: Arguments of every queue that is declared here.
+QUORUM: Final[Mapping[str, Any]] = {"x-queue-type": "quorum", "x-delivery-limit": _DELIVERY_LIMIT}
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """Names on the wire, with the deployment's optional prefix."""
@@ -59,25 +63,30 @@ class Names:
         return queue == self.returned or queue in {self.command(action) for action in actions}
 
 
-async def declare(connection: Connection, names: Names, actions: Iterable[str], events: Iterable[str]) -> None:
-    """Make sure that everything the adapter consumes from or publishes to exists.
-
-    Raises a broker error when the login may not create what is missing.
-    """
-    quorum = {"x-queue-type": "quorum", "x-delivery-limit": _DELIVERY_LIMIT}
-    command = quorum | {
+def command_arguments(names: Names) -> Mapping[str, Any]:
+    """Return the arguments of a command queue: what leaves it by the broker's doing comes to ``adapter.returned``."""
+    return {
+        **QUORUM,
         "x-dead-letter-exchange": "",
         "x-dead-letter-routing-key": names.returned,
         "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish",
     }
-    await _ensure_queue(connection, names.returned, quorum)
+
+
+async def declare(connection: Connection, names: Names, actions: Iterable[str], events: Iterable[str]) -> None:
+    """Make sure that everything the adapter consumes from or publishes to exists.
+
+    Raises a broker error when the login may not create what is missing.
+    """
+    command = command_arguments(names)
+    await _ensure_queue(connection, names.returned, QUORUM)
     for action in actions:
         await _ensure_queue(connection, names.command(action), command)
-        await _ensure_queue(connection, names.reply(action), quorum)
+        await _ensure_queue(connection, names.reply(action), QUORUM)
     await _ensure_exchange(connection, names.events)
     for event in events:
-        await _ensure_queue(connection, f"{names.prefix}{event}", quorum)
+        await _ensure_queue(connection, f"{names.prefix}{event}", QUORUM)
         await _bind(connection, f"{names.prefix}{event}", names.events, event)
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING
 
+import aio_pika
 import pytest
 
 from adapter.services.zhkh_debt_requests import EXAMPLES
+from tests.integration.conftest import upstream_context
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from deploy.local.certificates import Certificates
     from deploy.local.postgres import LocalPostgres
+    from deploy.local.rabbitmq import LocalRabbit
     from tests.e2e.conftest import Process, Stack
 
 
@@ -73,6 +78,16 @@ def test_check_tests_every_connection_and_hides_secrets(stack: Stack, running: P
     assert done.returncode == 0, text
     for part in ("broker", "database", "signing service", "СМЭВ3", "everything answers"):
         assert part in text
+    for line in (
+        "✓ queues            every queue",
+        "✓ schema            up to date",
+        "✓ database clock",
+        "✓ СМЭВ3 clock",
+    ):
+        assert line in text
+    assert text.count("signed and verified") == 2
+    assert "✓ certificates      CLIENT_CERT until" in text
+    assert "✓ schemas           1 compile" in text
     for secret in ("SIGN_TOKEN_OV", "SIGN_TOKEN_SP", "DATABASE_PASS"):
         assert stack.environment[secret] not in text
 
@@ -88,7 +103,39 @@ def test_check_names_what_cannot_be_reached_and_fails(stack: Stack) -> None:
 def test_check_tries_the_token_of_every_key(stack: Stack) -> None:
     done = stack.command("check", SIGN_TOKEN_SP="nobody's", USE_PERSONAL_SIGNATURE="true")
     assert done.returncode == 1
-    assert "FAIL  signing service  key sp: ADAPTER-SIGNATURE-REFUSED" in done.stdout.decode()
+    assert "✗ signing service   key sp: ADAPTER-SIGNATURE-REFUSED" in done.stdout.decode()
+
+
+def test_check_tells_every_fault_and_not_the_first_alone(stack: Stack) -> None:
+    done = stack.command(
+        "check", "--json", SIGN_SERVICE="http://127.0.0.1:1", SMEV_SERVICE="http://127.0.0.1:1/smev/v1.2/ws",
+        DATABASE_PORT="1",
+    )  # fmt: skip
+    failed = {finding["name"] for finding in json.loads(done.stdout) if finding["ok"] is False}
+    assert done.returncode == 1
+    assert failed == {"signing service", "СМЭВ3", "database"}
+
+
+async def test_check_judges_queues_that_somebody_else_has_declared(
+    stack: Stack, rabbit: LocalRabbit, certificates: Certificates
+) -> None:
+    prefix = "others."
+    address = f"amqps://{rabbit.host}:{rabbit.port}/?auth=external"
+    async with await aio_pika.connect(address, ssl_context=upstream_context(certificates)) as connection:
+        channel = await connection.channel()
+        limited = {"x-queue-type": "quorum", "x-delivery-limit": 5, "x-overflow": "reject-publish"}
+        await channel.declare_queue(f"{prefix}zhkh-debt-requests", durable=True, arguments=limited)
+        await channel.declare_queue(f"{prefix}adapter.returned", durable=True)
+        await channel.declare_queue(f"{prefix}zhkh-debt-requests.reply", durable=True)
+        done = await asyncio.to_thread(stack.command, "check", "--json", MQ_PREFIX=prefix)
+    queues = [finding for finding in json.loads(done.stdout) if finding["name"] == "queues"]
+    assert done.returncode == 1
+    faults = " | ".join(finding["sentence"] for finding in queues if finding["ok"] is False)
+    for argument in ("x-dead-letter-exchange is not set", "x-dead-letter-routing-key", "x-dead-letter-strategy"):
+        assert f"zhkh-debt-requests: {argument}" in faults
+    assert "x-delivery-limit is '5', should be 1000000: commands are dropped after so many reconnects" in faults
+    assert "adapter.returned: x-queue-type is 'classic', should be 'quorum'" in faults
+    assert [finding["ok"] for finding in queues if ".reply" in finding["sentence"]] == [None]
 
 
 def test_check_tells_a_machine_of_a_wrong_configuration_too(stack: Stack) -> None:

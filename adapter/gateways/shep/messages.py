@@ -279,5 +279,17 @@ def _document(port: str) -> Any:
     return zeep.wsdl.Document(str(FOLDER / f"{port}.wsdl"), files, settings=settings)
 
 
+def compile_all() -> int:
+    """Compile every WSDL and the schema of messages; return how many they are. Raises what zeep and lxml raise."""
+    ports = ("sync", "async", "client")
+    for port in ports:
+        try:
+            _document(port)
+        except zeep.exceptions.Error as error:
+            raise MessageError(f"{port}.wsdl does not compile ({type(error).__name__})") from None
+    _schema()
+    return len(ports) + 1
+
+
 def _schema() -> Schema:
     return Schema.load(FOLDER / "shep.xsd")

@@ -1,0 +1,1 @@
+"""What ``adapter check`` looks at: each part by itself, all faults told, none hides another."""
