@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adapter import cli_shep_emergency, cli_shep_form, cli_shep_journal
+from adapter import cli_shep_emergency, cli_shep_form, cli_shep_journal, cli_shep_selftest
 from adapter.errors import Code
 from adapter.signing.certificates import CertificateError, certificates_of, fingerprint, read_certificate
 from adapter.signing.gost import GostUnavailableError
@@ -55,6 +55,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     cli_shep_journal.add_parser(verbs)
     cli_shep_emergency.add_parser(verbs)
     cli_shep_form.add_parser(verbs)
+    cli_shep_selftest.add_parser(verbs)
 
 
 def run(args: argparse.Namespace) -> int:

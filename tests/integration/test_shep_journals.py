@@ -16,7 +16,7 @@ import structlog
 from adapter.documents.shep_forms import read_form
 from adapter.shep_journals.watch import EmergencyWatch
 from adapter.workdays import Calendar
-from tests.documents_read import sheet
+from tests.documents_read import sheet, tables, words
 from tests.integration.shep_house import DATA, told
 from tests.integration.test_recovery_commands import Desk
 
@@ -161,3 +161,36 @@ async def test_a_message_that_waits_over_a_working_day_becomes_an_entry_that_peo
     assert sheet(file.read_bytes())[3] == read_form(7)["headings"]
     ahead = await clerk.type("shep", "emergency", "open", "--received", "2999-01-01T00:00")
     assert (ahead.code, ahead.err) == (1, "--received: must not lie ahead\n")
+
+
+async def test_the_test_exchange_of_the_order_is_made_and_its_protocol_written(
+    shep: Shep, clerk: Desk, tmp_path: Path
+) -> None:
+    data, file = tmp_path / "request.xml", tmp_path / "protocol.docx"
+    data.write_text("<request/>", encoding="utf-8")
+    arguments = ("--data", str(data), "-o", str(file))
+    done = await clerk.type("shep", "selftest", "AsyncEcho", *arguments, "--json")
+    assert (done.code, done.json["passed"]) == (0, True)
+    number = done.json["steps"][-1]["ids"]["message_id"]
+    facts, steps = tables(file.read_bytes())
+    assert facts[0] == ["Сервис", "ТЕСТ Сервис, отвечающий отдельным сообщением (AsyncEcho)"]
+    assert [row[1] for row in steps[1:]] == [step["name"] for step in done.json["steps"]]
+    assert f"message_id: {number}" in steps[-1][3]
+    assert any(word.startswith("Вывод: интеграция успешна") for word in words(file.read_bytes()))
+
+    told = await clerk.type("shep", "selftest", "SyncEcho", *arguments)
+    assert told.code == 0
+    assert "Получено ответное сообщение" in told.out
+    await shep.stand.scenario(operation="SendMessage", service_id="SyncEcho", fault="X-1")
+    failed = await clerk.type("shep", "selftest", "SyncEcho", *arguments)
+    assert (failed.code, "X-1" in failed.out) == (1, True)
+    assert any(word.startswith("Вывод: интеграция не подтверждена") for word in words(file.read_bytes()))
+    assert "password" not in " ".join(words(file.read_bytes()))
+    for wrong, name in (
+        (("AsyncEcho",), "--data"),
+        (("Nothing",), "SERVICE"),
+        (("AsyncEcho", "--channel", "sync"), "--c"),
+    ):
+        refused = await clerk.type("shep", "selftest", *wrong)
+        assert refused.code == 1
+        assert refused.err.startswith(name)

@@ -233,3 +233,25 @@ def test_the_sheet_has_title_headings_and_numbers_of_columns() -> None:
     rows = sheet(as_xlsx(grid([[1, "=1+1"]])))
     assert rows[0][0] == "Журнал"
     assert rows[3:] == [["п/н", "Дата"], [1, 2], [1, "=1+1"]]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["shep", "journal"],
+        ["shep", "emergency"],
+        ["shep", "emergency", "open"],
+        ["shep", "emergency", "export"],
+        ["shep", "form"],
+        ["shep", "selftest"],
+        ["maintenance"],
+        ["maintenance", "add"],
+        ["maintenance", "end"],
+    ],
+    ids=" ".join,
+)
+def test_every_command_shows_an_example(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*words, "--help"])
+    assert ended.value.code == 0
+    assert f"example:\n  adapter {words[0]}" in capsys.readouterr().out
