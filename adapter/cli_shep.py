@@ -14,6 +14,7 @@ from adapter.errors import Code
 from adapter.signing.certificates import CertificateError, certificates_of, fingerprint, read_certificate
 from adapter.signing.gost import GostUnavailableError
 from adapter.signing.kz import KzEngine
+from adapter.signing.kz_stamps import with_trust
 from adapter.signing.standing import RevocationList, Standing, bin_of, read_lists, standing
 from adapter.xml.parser import XmlError, parse
 from adapter.xml.signature import SignatureVerdict
@@ -22,6 +23,8 @@ from adapter.xml.wssecurity import SOAP, is_unsupported, verify_document, verify
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+
+    from adapter.xml.stamps import Stamp
 
 _REFUSED = 2
 
@@ -106,11 +109,12 @@ def _with_standing(verdict: SignatureVerdict, known: _Known) -> SignatureVerdict
     found = Standing()
     if verdict.certificate:
         found = standing(known.engine, verdict.certificate, known.anchors, known.lists, known.at)
-    return replace(verdict, trust=found.trust, period=found.period, revocation=found.revocation)
+    stamp = None if verdict.stamp is None else with_trust(known.engine, verdict.stamp, known.anchors)
+    return replace(verdict, trust=found.trust, period=found.period, revocation=found.revocation, stamp=stamp)
 
 
 def _line(file: Path, verdict: SignatureVerdict) -> str:
-    facts = {
+    facts: dict[str, object] = {
         "file": str(file),
         "reference": verdict.reference,
         "element": verdict.element,
@@ -121,6 +125,7 @@ def _line(file: Path, verdict: SignatureVerdict) -> str:
         "trust": verdict.trust,
         "period": verdict.period,
         "revocation": verdict.revocation,
+        "stamp": _stamp(verdict.stamp),
         "bin": "",
         "subject": "",
         "sha256": "",
@@ -133,6 +138,14 @@ def _line(file: Path, verdict: SignatureVerdict) -> str:
     except CertificateError:
         pass  # the verdict already says that the signature is not right
     return json.dumps(facts, ensure_ascii=False)
+
+
+def _stamp(stamp: Stamp | None) -> dict[str, str] | None:
+    """Return what is told of a time stamp."""
+    if stamp is None:
+        return None
+    told = {"verdict": stamp.verdict, "at": stamp.at, "trust": stamp.trust, "reason": stamp.reason}
+    return told | {"sha256": fingerprint(stamp.certificate) if stamp.certificate else ""}
 
 
 def _refuse(sentence: str) -> int:

@@ -27,11 +27,15 @@ _USAGE_SIGNER = {"digital_signature", "non_repudiation"}
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a certificate shall say: ``subject`` by asn1crypto's attribute names, algorithms and period."""
+    """What a certificate shall say: ``subject`` by asn1crypto's attribute names, algorithms and period.
+
+    With ``stamps`` it is for time stamps alone (RFC 3161, 2.3).
+    """
 
     subject: Mapping[str, str]
     suite: Suite = RSA
     authority: bool = False
+    stamps: bool = False
     not_before: datetime | None = None
     not_after: datetime | None = None
 
@@ -48,7 +52,16 @@ def make_pair(engine: KzEngine, wanted: Wanted, issuer: Pair | None = None) -> P
         issuer_name, issuer_id = x509.Name.load(facts.subject), facts.key_identifier or b""
     usage = x509.KeyUsage(_USAGE_AUTHORITY if wanted.authority else _USAGE_SIGNER)
     constraints = x509.BasicConstraints({"ca": wanted.authority})
-    body = {
+    extensions: list[dict[str, object]] = [
+        {"extn_id": "basic_constraints", "critical": True, "extn_value": constraints},
+        {"extn_id": "key_usage", "critical": True, "extn_value": usage},
+        {"extn_id": "key_identifier", "extn_value": core.OctetString(own_id)},
+        {
+            "extn_id": "authority_key_identifier",
+            "extn_value": x509.AuthorityKeyIdentifier({"key_identifier": issuer_id}),
+        },
+    ]
+    body: dict[str, object] = {
         "version": "v3",
         "serial_number": secrets.randbits(120) | 1,
         "issuer": issuer_name,
@@ -58,16 +71,11 @@ def make_pair(engine: KzEngine, wanted: Wanted, issuer: Pair | None = None) -> P
         },
         "subject": subject,
         "subject_public_key_info": keys.PublicKeyInfo.load(public),
-        "extensions": [
-            {"extn_id": "basic_constraints", "critical": True, "extn_value": constraints},
-            {"extn_id": "key_usage", "critical": True, "extn_value": usage},
-            {"extn_id": "key_identifier", "extn_value": core.OctetString(own_id)},
-            {
-                "extn_id": "authority_key_identifier",
-                "extn_value": x509.AuthorityKeyIdentifier({"key_identifier": issuer_id}),
-            },
-        ],
+        "extensions": extensions,
     }
+    if wanted.stamps:
+        purpose = {"extn_id": "extended_key_usage", "critical": True, "extn_value": ["time_stamping"]}
+        body["extensions"] = [*extensions, purpose]
     if issuer is None:
         # A certificate of its own needs its key readable by some certificate: an unsigned draft serves.
         draft = _signed_certificate(body, _algorithm(wanted.suite), b"")

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from adapter.errors import FieldFault
+from adapter.errors import FieldFault, InvalidCommandError
 from adapter.exchange import Example
 from adapter.services.command import read_command
 from adapter.services.shep_common import (
@@ -89,7 +89,7 @@ class SyncSend(_ShepService):
         model = read_command(command.body, SyncCommand, verbatim=VERBATIM)
         service = registered(self._registry, model.request_info.service_id, "request_info.service_id", sync=True)
         check_route(service, model.request_info.route_id, "request_info.route_id")
-        return sync_call(service, plain(model.request_info), model.request_data.data, model.sign_data)
+        return sync_call(service, plain(model.request_info), model.request_data.data, model.sign_data, tsp=model.tsp)
 
     def command_schema(self) -> Mapping[str, Any]:
         """Return the JSON Schema of the command."""
@@ -127,7 +127,7 @@ class AsyncSend(_ShepService):
         service = registered(self._registry, info.service_id, "message_info.service_id", sync=False)
         if info.message_type == "REQUEST":
             check_route(service, info.route_id, "message_info.route_id")
-        return async_call(service, plain(info), model.message_data.data, model.sign_data)
+        return async_call(service, plain(info), model.message_data.data, model.sign_data, tsp=model.tsp)
 
     def resume(self, command: Command, answer: Answer) -> Reply:
         """Return the receipt, or the business answer."""
@@ -288,16 +288,21 @@ class OwnQueue(_ShepService):
         return described(self.action, self.title, Data)
 
 
-def sync_call(service: Registered, info: Mapping[str, Any], data: Data, sign_data: str | None) -> Call:
+def sync_call(
+    service: Registered, info: Mapping[str, Any], data: Data, sign_data: str | None, *, tsp: bool = False
+) -> Call:
     """Return the call of a synchronous service."""
     operation = "sync.SendMessage.repeatable" if service.repeatable else "sync.SendMessage"
     content = {"request_info": info, "request_data": {"data": data_of(data, service)}}
-    return called(service.gateway, operation, content | _signing(service, sign_data))
+    return called(service.gateway, operation, content | _signing(service, sign_data, tsp=tsp))
 
 
-def async_call(service: Registered, info: Mapping[str, Any], data: Data, sign_data: str | None) -> Call:
+def async_call(
+    service: Registered, info: Mapping[str, Any], data: Data, sign_data: str | None, *, tsp: bool = False
+) -> Call:
     """Return the call that sends a message; those of one chain are found together, a new one by its service."""
-    content = {"message_info": info, "message_data": {"data": data_of(data, service)}} | _signing(service, sign_data)
+    content = {"message_info": info, "message_data": {"data": data_of(data, service)}}
+    content |= _signing(service, sign_data, tsp=tsp)
     if info["message_type"] != "REQUEST":
         return called(service.gateway, SEND, content, subject=str(info["correlation_id"]))
     operation = SEND_ANSWERED if service.reply == "answer" else SEND
@@ -311,10 +316,14 @@ def received(answer: Answer, service_id: str, *, begins: bool) -> Reply:
     return reply if "message_type" in told else replace(reply, ties=ties(told, service_id, begins=begins))
 
 
-def _signing(service: Registered, wanted: str | None) -> dict[str, str]:
-    """Return who signs the business data, nothing where nobody does."""
+def _signing(service: Registered, wanted: str | None, *, tsp: bool) -> dict[str, Any]:
+    """Return who signs the business data, nothing where nobody does. Raises InvalidCommandError: a stamp needs one."""
     by = wanted or service.sign_data
-    return {} if by == "none" else {"sign_data": by}
+    if by == "none":
+        if tsp:
+            raise InvalidCommandError([FieldFault("tsp", "метка времени ставится на подпись: нужен sign_data")])
+        return {}
+    return {"sign_data": by} | ({"tsp": True} if tsp else {})
 
 
 def _chain_rules(tree: Mapping[str, Any]) -> Iterator[FieldFault]:

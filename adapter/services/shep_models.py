@@ -8,6 +8,7 @@ from pydantic import Field
 
 from adapter.services.shep_common import PROPERTIES, Holder, Id, Property, SignData, Strict
 
+_TSP: Final = "Метка времени на подписи бизнес-данных; нужна подпись: sign_data"
 _SIGN: Final = "Подпись бизнес-данных: none, system — системой, official — должностным лицом; по умолчанию из реестра"
 
 
@@ -26,6 +27,7 @@ class SyncCommand(Strict):
     request_info: RequestInfo = Field(description="Сведения о запросе")
     request_data: Holder = Field(description="Данные запроса")
     sign_data: SignData | None = Field(None, description=_SIGN)
+    tsp: bool = Field(False, description=_TSP)  # noqa: FBT003  — a field's default
 
 
 class MessageInfo(Strict):
@@ -44,6 +46,7 @@ class AsyncCommand(Strict):
     message_info: MessageInfo = Field(description="Сведения о сообщении")
     message_data: Holder = Field(description="Данные сообщения")
     sign_data: SignData | None = Field(None, description=_SIGN)
+    tsp: bool = Field(False, description=_TSP)  # noqa: FBT003  — a field's default
 
 
 class StatusCommand(Strict):

@@ -24,6 +24,8 @@ from adapter.xml.wssecurity import UnsupportedAlgorithmError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from adapter.xml.stamps import Stamp
+
 _MORE: Final = "http://www.w3.org/2001/04/xmldsig-more#"
 _KZ: Final = "urn:ietf:params:xml:ns:pkigovkz:xmlsec:algorithms:"
 #: Bytes that are hashed by GOST 34.311, which takes a second for so many.
@@ -211,6 +213,12 @@ class KzEngine:
         """Tell whether ``authority`` (DER) made ``signature`` of the algorithm ``oid`` over DER bytes, as of a CRL."""
         suite = next((known for known in SUITES if known.certificate_oid == oid), None)
         return suite is not None and self._verify(suite, authority, signed, signature)
+
+    def stamp(self, token: bytes, octets: bytes) -> Stamp:
+        """Judge a time stamp token of RFC 3161 (DER) over ``octets``; never raises. Its trust is judged apart."""
+        from adapter.signing.kz_stamps import judged  # noqa: PLC0415  — which is made of this module's suites
+
+        return judged(self, token, octets)
 
     def _verify(self, suite: Suite, certificate: bytes, data: bytes, signature: bytes) -> bool:
         try:

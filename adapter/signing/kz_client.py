@@ -18,6 +18,7 @@ from adapter.signing import kz_wire, wire
 from adapter.signing.certificates import fingerprint
 from adapter.signing.kz_signer import SignedBody, SignedDocument, checked_body, checked_document, unavailable, wrong
 from adapter.xml.signature import SignatureVerdict
+from adapter.xml.stamps import Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,10 +60,10 @@ class KzSigningClient:
         await self._must_be_listed(key, signed.certificate_sha256)
         return signed
 
-    async def sign_document(self, document: bytes, *, key: str) -> SignedDocument:
+    async def sign_document(self, document: bytes, *, key: str, tsp: bool = False) -> SignedDocument:
         """Put an enveloped signature into the root of ``document``. Raises SignerError."""
-        signature = await self._sign("xml", document, key)
-        signed = await asyncio.to_thread(checked_document, document, signature)
+        signature = await self._sign("xml", document, key, tsp=tsp)
+        signed = await asyncio.to_thread(checked_document, document, signature, tsp=tsp)
         await self._must_be_listed(key, signed.certificate_sha256)
         return signed
 
@@ -87,12 +88,14 @@ class KzSigningClient:
         self._fingerprints = {entry.name: fingerprint(entry.certificate) for entry in found}
         return found
 
-    async def _sign(self, kind: kz_wire.Kind, content: bytes, key: str) -> bytes:
+    async def _sign(self, kind: kz_wire.Kind, content: bytes, key: str, *, tsp: bool = False) -> bytes:
         token = self._tokens.get(key, "")
         if not token and self._tokens:
             raise SignerError(Code.SIGNATURE_REFUSED, f"Для ключа {key} не задан токен", retryable=False)
-        item = kz_wire.KzSignItem(kind=kind, key=key, content=content)
-        answer = await self._call("POST", _SIGN, token, kz_wire.KzSignRequest(items=[item]).model_dump_json())
+        item = kz_wire.KzSignItem(kind=kind, key=key, content=content, tsp=tsp)
+        # A service that knows no time stamps is not asked for none.
+        request = kz_wire.KzSignRequest(items=[item]).model_dump_json(exclude_defaults=True)
+        answer = await self._call("POST", _SIGN, token, request)
         found = _one(wire.read_signatures, answer)
         if not found:
             raise unavailable("ответ не по контракту")
@@ -105,7 +108,7 @@ class KzSigningClient:
         request = kz_wire.KzVerifyRequest(items=[item], trust=self._trust)
         body = request.model_dump_json(exclude_none=True)
         answer = await self._call("POST", _VERIFY, next(iter(self._tokens.values()), ""), body)
-        return [SignatureVerdict(**verdict) for verdict in _one(wire.read_verdicts, answer)]
+        return [_verdict(fields) for fields in _one(wire.read_verdicts, answer)]
 
     async def _must_be_listed(self, key: str, found: str) -> None:
         """Raise SignerError unless ``found`` is the fingerprint listed for ``key``; keys are renewed, so ask again."""
@@ -153,6 +156,11 @@ async def exchanged(  # noqa: PLR0913, PLR0917  — the parts of one request
     except ValidationError:
         code = f"HTTP_{status}"
     raise _refused(status, code)
+
+
+def _verdict(fields: Mapping[str, Any]) -> SignatureVerdict:
+    told = fields.get("stamp")
+    return SignatureVerdict(**{**fields, "stamp": None if told is None else Stamp(**dict(told))})
 
 
 def _one(read: Any, body: bytes) -> Any:

@@ -18,6 +18,7 @@ from adapter.signing.gost import GostUnavailableError
 from adapter.signing.kz import RSA, KzEngine
 from adapter.xml.parser import XmlError, parse
 from adapter.xml.signature import DIGEST_WRONG
+from adapter.xml.stamps import Stamp
 from adapter.xml.wssecurity import DS, SOAP, UnsupportedAlgorithmError, verify_document, verify_envelope
 
 if TYPE_CHECKING:
@@ -53,8 +54,11 @@ class KzSigner(Protocol):
         """Sign a standalone SOAP Body by its wsu:Id; a service may choose another Id, which the result then has."""
         ...
 
-    async def sign_document(self, document: bytes, *, key: str) -> SignedDocument:
-        """Put an enveloped signature behind everything in the root of ``document``; its other bytes stay."""
+    async def sign_document(self, document: bytes, *, key: str, tsp: bool = False) -> SignedDocument:
+        """Put an enveloped signature behind everything in the root of ``document``; its other bytes stay.
+
+        With ``tsp`` it has a time stamp.
+        """
         ...
 
     async def verify_envelope(self, message: bytes, *, certificates: Sequence[bytes] = ()) -> SignatureVerdict:
@@ -88,10 +92,10 @@ def checked_body(body: bytes, signature: bytes, *, renamed: bool = False) -> Sig
     return SignedBody(body, signature, fingerprint(verdict.certificate))
 
 
-def checked_document(document: bytes, signature: bytes) -> SignedDocument:
+def checked_document(document: bytes, signature: bytes, *, tsp: bool = False) -> SignedDocument:
     """Return ``document`` with the signature that was returned for it in its root, once its digest is right.
 
-    Raises SignerError, final.
+    With ``tsp`` its time stamp has to be right too, as far as this machine can count it. Raises SignerError, final.
     """
     end = document.rfind(b"</")
     if end < 0:
@@ -104,6 +108,8 @@ def checked_document(document: bytes, signature: bytes) -> SignedDocument:
     if not verdicts:
         raise wrong("подписи нет")
     _check(verdicts[-1])
+    if tsp:
+        _check_stamp(verdicts[-1].stamp)
     return SignedDocument(signed, fingerprint(verdicts[-1].certificate))
 
 
@@ -138,6 +144,14 @@ def _check(verdict: SignatureVerdict) -> None:
     raise wrong("подпись неверна")
 
 
+def _check_stamp(stamp: Stamp | None) -> None:
+    """Refuse a signature without the time stamp that was asked for, or with a wrong one."""
+    if stamp is None:
+        raise wrong("метки времени нет")
+    if stamp.verdict == "wrong":
+        raise wrong("метка времени неверна")
+
+
 _UNCOUNTED: Final = "the algorithm of this machine is unsupported"
 
 
@@ -154,6 +168,11 @@ class _Sha256Alone:
         """Raise UnsupportedAlgorithmError."""
         del method, certificate, data, signature
         raise UnsupportedAlgorithmError(_UNCOUNTED)
+
+    def stamp(self, token: bytes, octets: bytes) -> Stamp:
+        """Leave a time stamp to the service's word."""
+        del token, octets
+        return Stamp("unsupported", reason=_UNCOUNTED)
 
 
 def _algorithms() -> Algorithms:

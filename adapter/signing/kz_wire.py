@@ -22,11 +22,15 @@ class _Answer(BaseModel):
 
 
 class KzSignItem(_Request):
-    """``content`` is a standalone SOAP Body with a wsu:Id (``wsse``) or a document (``xml``)."""
+    """``content`` is a standalone SOAP Body with a wsu:Id (``wsse``) or a document (``xml``).
+
+    ``tsp`` asks for a time stamp over the signature's value; a transport signature takes none.
+    """
 
     kind: Kind
     key: Annotated[str, Field(min_length=1, max_length=64)]
     content: Base64
+    tsp: bool = False
 
 
 class KzSignRequest(_Request):

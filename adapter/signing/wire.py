@@ -166,6 +166,16 @@ class SignAnswer(_Answer):
     items: list[SignedItem]
 
 
+class StampVerdict(_Answer):
+    """What is known of a signature's time stamp (adapter/xml/stamps.py, Stamp)."""
+
+    verdict: Literal["right", "wrong", "unsupported"]
+    at: str
+    trust: Literal["trusted", "untrusted", "unchecked"]
+    certificate: Base64
+    reason: str
+
+
 class Verdict(_Answer):
     """One signature's verdicts, apart (adapter/xml/signature.py, SignatureVerdict)."""
 
@@ -179,6 +189,7 @@ class Verdict(_Answer):
     trust: Literal["trusted", "untrusted", "unchecked"]
     period: Literal["valid", "expired", "not-yet-valid", "unchecked"]
     revocation: Literal["good", "revoked", "unchecked"]
+    stamp: StampVerdict | None = None
 
 
 class VerifiedItem(_Answer):
@@ -321,6 +332,8 @@ def _text(value: Any) -> str:
 
 
 def _verdict(entry: dict[str, Any]) -> dict[str, Any]:
+    if entry.get("stamp") is not None:
+        raise TypeError  # rare: the model reads it
     verdict: dict[str, Any] = {"certificate": _decoded(entry["certificate"])}
     for name, allowed in _VERDICT.items():
         value = entry[name]

@@ -32,6 +32,8 @@ from adapter.xml.transform import exc_c14n, smev_transform_element
 if TYPE_CHECKING:
     from lxml import etree
 
+    from adapter.xml.stamps import Stamp
+
 __all__ = [
     "COMPUTED_WRONG",
     "DIGEST_WRONG",
@@ -79,6 +81,7 @@ class SignatureVerdict:
     is a short English rule. ``certificate`` is DER, empty when there is none. ``trust`` is trusted, untrusted or
     unchecked; ``period`` valid, expired, not-yet-valid or unchecked. ``judged`` is false where the signature is made by
     an algorithm that is not ours: then ``math`` is false because nobody has counted, and ``reason`` names it.
+    ``stamp`` is the time stamp over its value, where it has one.
     """
 
     reference: str
@@ -92,6 +95,7 @@ class SignatureVerdict:
     period: str = "unchecked"
     revocation: str = "unchecked"
     judged: bool = True
+    stamp: Stamp | None = None
 
 
 @dataclass(frozen=True, slots=True)

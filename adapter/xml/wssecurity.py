@@ -19,10 +19,13 @@ from lxml import etree
 from adapter.xml.canonical import canonical_xml
 from adapter.xml.parser import XmlError, parse
 from adapter.xml.signature import DIGEST_WRONG, VALUE_WRONG, SignatureVerdict
+from adapter.xml.stamps import stamp_of
 from adapter.xml.tokens import certificate_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from adapter.xml.stamps import Stamp
 
 DS: Final = "http://www.w3.org/2000/09/xmldsig#"
 SOAP: Final = "http://schemas.xmlsoap.org/soap/envelope/"
@@ -67,6 +70,10 @@ class Algorithms(Protocol):
 
     def verify(self, method: str, certificate: bytes, data: bytes, signature: bytes) -> bool:
         """Judge a signature value by its XML name and a DER certificate. Raises UnsupportedAlgorithmError."""
+        ...
+
+    def stamp(self, token: bytes, octets: bytes) -> Stamp:
+        """Judge a time stamp token (DER) over ``octets``; never raises."""
         ...
 
 
@@ -242,6 +249,7 @@ def _judge(
         algorithm=algorithm,
         certificate=certificate,
         judged=not is_unsupported(reason),
+        stamp=stamp_of(signature, algorithms.stamp),
     )
 
 

@@ -54,6 +54,7 @@ _PAIRS = {
     "strange-bin": Wanted(_subject("Третья система", STRANGE_BIN), GOST_2015),
     "revoked": Wanted(_subject("Отозванный", OWN_BIN), GOST_2015),
     "expired": Wanted(_subject("Просроченный", OWN_BIN), GOST_2015, not_before=_PAST[0], not_after=_PAST[1]),
+    "stamps": Wanted(_subject("Служба меток времени", GATEWAY_BIN), stamps=True),
     "foreign": Wanted(_subject("Посторонний", OWN_BIN), GOST_2015),
 }
 
@@ -62,8 +63,9 @@ def make_shep_keys(directory: Path, engine: KzEngine | None = None) -> Path:
     """Make or complete the key files in ``directory``/kz and return that folder.
 
     Writes ``ca``, ``shep``, ``shep-gost``, ``shep-official``, ``gateway``, ``gateway-gost``, ``other``,
-    ``strange-bin``, ``revoked``, ``expired`` and ``foreign`` (another authority's) as NAME.key.pem (mode 0600) and
-    NAME.crt.pem, ca.crl, and tokens.json {key name: bearer token} (mode 0600). Raises GostUnavailableError, OSError.
+    ``strange-bin``, ``revoked``, ``expired``, ``stamps`` (of the time stamps) and ``foreign`` (another authority's) as
+    NAME.key.pem (mode 0600) and NAME.crt.pem, ca.crl, and tokens.json {key name: bearer token} (mode 0600). Raises
+    GostUnavailableError, OSError.
     """
     engine = engine or KzEngine.open()
     folder = directory / FOLDER

@@ -1,7 +1,7 @@
 """The service's calls for the ШЭП, /v1/kz/*: RSA and GOST 34.10-2015 over SOAP Bodies and whole documents.
 
 Its keys are in DIR/kz, made by ``python -m simulators.shep.keys DIR``; without that folder there are no such calls.
-Revocation is told by the lists (*.crl) of that folder.
+Revocation is told by the lists (*.crl) of that folder; time stamps are made by its pair ``stamps``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from adapter.signing.certificates import CertificateError, certificates_of, fingerprint, read_certificate
 from adapter.signing.gost import KeyUnreadableError
+from adapter.signing.kz_stamps import with_trust
 from adapter.signing.kz_wire import KzCertificatesAnswer, KzKeyEntry, KzSignItem, KzSignRequest, KzVerifyRequest
 from adapter.signing.standing import read_lists, standing
 from adapter.signing.wire import (
@@ -30,9 +31,11 @@ from adapter.signing.wire import (
     VerifyAnswer,
 )
 from adapter.xml.parser import XmlError, parse
+from adapter.xml.stamps import stamped
 from adapter.xml.wssecurity import SOAP, Names, body_signature, document_signature, verify_document, verify_envelope
 from simulators.shep.keys import FOLDER, SERVED, read_pair
 from simulators.sign_service.keyring import KeyringError
+from simulators.sign_service.stamps import Authority
 from simulators.sign_service.work import RefusedError
 
 if TYPE_CHECKING:
@@ -72,6 +75,9 @@ class KzWorkshop:
             self._keys = {name: self._read(folder, name, tokens[name]) for name in SERVED}
             self._anchors = certificates_of((folder / "ca.crt.pem").read_bytes())
             self._lists = read_lists(path.read_bytes() for path in sorted(folder.glob("*.crl")))
+            stamps = read_pair(folder, "stamps")
+            key = engine.load_key(stamps.key, stamps.certificate_der)
+            self._authority = Authority(engine, key, stamps.certificate_der, clock)
         except (OSError, ValueError, KeyError, CertificateError, KeyUnreadableError) as error:
             raise KeyringError(f"{folder} cannot be served ({type(error).__name__})") from error
 
@@ -141,13 +147,16 @@ class KzWorkshop:
             is_body = parse(item.content, max_bytes=MAX_CONTENT).tag == f"{{{SOAP}}}Body"
             if item.kind not in served.allowed or is_body != (item.kind == "wsse"):
                 raise RefusedError(Refusal.NOT_ALLOWED, "this key may not sign such content")
-            return make(
+            if item.tsp and is_body:
+                raise RefusedError(Refusal.NOT_ALLOWED, "a transport signature takes no time stamp")
+            signature = make(
                 item.content,
                 Names(suite.signature_method, suite.digest_method),
                 served.certificate,
                 lambda data: self._engine.digest(suite.digest_method, data),
                 lambda data: self._engine.sign(served.key, data),
             )
+            return stamped(signature, self._authority.token) if item.tsp else signature
         except XmlError:
             raise RefusedError(Refusal.NOT_XML, "not an XML document that can be signed") from None
 
@@ -170,6 +179,7 @@ class KzWorkshop:
         if verdict.certificate:
             known = standing(self._engine, verdict.certificate, anchors, self._lists, self._clock())
             trust, period, revocation = known.trust, known.period, known.revocation
+        stamp = verdict.stamp
         return Verdict.model_validate(
             {
                 "reference": verdict.reference,
@@ -182,6 +192,7 @@ class KzWorkshop:
                 "trust": trust,
                 "period": period,
                 "revocation": revocation,
+                "stamp": None if stamp is None else asdict(with_trust(self._engine, stamp, anchors)),
             }
         )
 

@@ -1,7 +1,7 @@
 """A call's content: the fields of the operation's request as JSON, in snake_case of the XSD's names, nested as there.
 
 ``data`` is {"form": child|text|typed, "content": text, "type"?: {namespace, name}}; ``sign_data`` beside the request's
-fields says who signs them. What the gateway client fills in
+fields says who signs them, ``tsp`` that the signature has a time stamp. What the gateway client fills in
 itself (sender, dates, the id of a synchronous request) is not in it and is refused in it.
 """
 
@@ -70,13 +70,18 @@ def request_values(  # noqa: PLR0913  — what a request is made of
     return values
 
 
-def taken_apart(content: bytes) -> tuple[str, bytes]:
-    """Return who signs the business data of a call (system, official, '' for nobody), and the call without that."""
+def taken_apart(content: bytes) -> tuple[str, bool, bytes]:
+    """Return who signs the business data of a call (system, official, '' for nobody), and whether with a time stamp.
+
+    Last comes the call without that.
+    """
     values = _loaded(content)
-    wanted = values.pop("sign_data", "")
+    wanted, stamped = values.pop("sign_data", ""), values.pop("tsp", False)
     if wanted not in {"", "system", "official"}:
         raise _wrong("sign_data is system or official")
-    return wanted, orjson.dumps(values)
+    if stamped not in {True, False} or (stamped and not wanted):
+        raise _wrong("tsp is true or false, and stamps a signature")
+    return wanted, stamped, orjson.dumps(values)
 
 
 def service_of(values: Mapping[str, Any]) -> str | None:

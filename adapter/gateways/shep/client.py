@@ -92,7 +92,7 @@ class ShepGateway:
         if operation is None:
             raise KnownError(Code.INTERNAL, details={"operation": call.operation})
         message_id, now = str(uuid4()), self._clock()
-        wanted, given = taken_apart(call.content)
+        wanted, stamped, given = taken_apart(call.content)
         values = request_values(
             call.operation,
             given,
@@ -101,7 +101,7 @@ class ShepGateway:
             sender_id=self._options.sender_id,
             password=_HIDDEN if call.rehearsed else self._options.password,
         )
-        await self._sign_data(wanted, values)
+        await self._sign_data(wanted, values, tsp=stamped)
         try:
             content = payload(operation, "request", values)
         except MessageError as error:
@@ -109,7 +109,7 @@ class ShepGateway:
         outgoing = await self._security.outgoing(content, self._options.profile_of(service_of(values)).level)
         return Prepared(call.operation, message_id, outgoing.envelope, now, outgoing.signed_by)
 
-    async def _sign_data(self, wanted: str, values: dict[str, Any]) -> None:
+    async def _sign_data(self, wanted: str, values: dict[str, Any], *, tsp: bool) -> None:
         """Put an enveloped signature of the system or the official into business data that want one."""
         if not wanted:
             return
@@ -118,7 +118,7 @@ class ShepGateway:
             data = values.get(holder, {}).get("data")
             if isinstance(data, BusinessData):
                 try:
-                    signed = await self._signer.sign_document(data.content, key=key)
+                    signed = await self._signer.sign_document(data.content, key=key, tsp=tsp)
                 except XmlError:
                     raise KnownError(Code.INVALID_COMMAND, details={"rule": "data to be signed are no XML"}) from None
                 values[holder]["data"] = replace(data, content=signed.document)
