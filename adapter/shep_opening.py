@@ -123,6 +123,8 @@ def _endpoint(shep: Shep, signer: KzSigner) -> ShepEndpoint:
         known=is_sync,
         registered=is_registered,
         zone=shep.zone,
+        tls=shep.listener_context(),
+        networks=shep.networks,
     )
     return ShepEndpoint(options, security)
 

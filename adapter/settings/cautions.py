@@ -46,6 +46,7 @@ def cautions(environment: Mapping[str, str], values: Mapping[str, Any], now: dat
     ):
         yield "FILES_ROOT lies in FILES_IN_PATHS: any command may send any received file"
     yield from _epgu(values)
+    yield from _shep(values)
     yield from _postamat(values)
     yield from _ageing(values, now or datetime.now(UTC))
     yield from _similar(environment)
@@ -56,6 +57,17 @@ def _epgu(values: Mapping[str, Any]) -> Iterator[str]:
         url = urlsplit(values.get(name) or "")
         if url.scheme == "http" and url.hostname not in _LOOPBACK:
             yield f"{name} is plain http: {what} travel in the clear as far as there"
+
+
+def _shep(values: Mapping[str, Any]) -> Iterator[str]:
+    listen, registry = values.get("SHEP_LISTEN"), values.get("SHEP_SERVICES_FILE")
+    if listen is None or listen[0] in _LOOPBACK or registry is None:
+        return
+    if values.get("SHEP_LISTEN_CERT") is None:
+        yield "SHEP_LISTEN is plain http beyond this machine: business data travel in the clear"
+    guarded = values.get("SHEP_LISTEN_CLIENT_CA") or values.get("SHEP_LISTEN_NETWORKS")
+    if not guarded and any(service.security == 0 for service in registry.services):
+        yield "SHEP_SERVICES_FILE has services of level 0: whoever reaches SHEP_LISTEN is believed about them"
 
 
 def _postamat(values: Mapping[str, Any]) -> Iterator[str]:

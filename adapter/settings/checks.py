@@ -225,6 +225,11 @@ def _shep_met(listen: tuple[str, int] | None, url: str | None) -> Faults:
         yield "SHEP_PUBLIC_URL", "is required with SHEP_LISTEN"
 
 
+def _shep_callers(certificate: Pem | None, authority: Pem | None) -> Faults:
+    if authority is not None and certificate is None:
+        yield "SHEP_LISTEN_CLIENT_CA", "needs SHEP_LISTEN_CERT: without TLS nobody shows a certificate"
+
+
 CHECKS: tuple[Check, ...] = (
     (("MQ_TLS", "CA_CERT"), _broker_authority),
     (("MQ_TLS", "MQ_USER"), _login_needs_tls),
@@ -266,6 +271,9 @@ CHECKS: tuple[Check, ...] = (
     ),
     (("SHEP_SERVICES_FILE", "SHEP_BIN"), _shep_owner),
     (("SHEP_LISTEN", "SHEP_PUBLIC_URL"), _shep_met),
+    _together("SHEP_LISTEN_CERT", "SHEP_LISTEN_KEY"),
+    _key_of("SHEP_LISTEN_CERT", "SHEP_LISTEN_KEY"),
+    (("SHEP_LISTEN_CERT", "SHEP_LISTEN_CLIENT_CA"), _shep_callers),
     (("SIGN_TOKEN_OV", "SIGN_CLIENT_CERT", "EPGU_CHUNK_META"), _signing_login),
     (("ESIA_API_KEYS", "EPGU_SYSTEM"), _token_holders),
     _authority("EPGU_CA"),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
     from datetime import date, tzinfo
+    from ipaddress import IPv4Network, IPv6Network
     from pathlib import Path
 
     from adapter.files.policy import AllowedHost
@@ -238,6 +239,7 @@ class Shep:
     """ШЭП and ВШЭП (``outer``). Times in seconds; ``gateway_certs`` and ``trust`` are DER certificates.
 
     ``listen`` is host and port where the gateway calls us, ``None`` nowhere; ``public_url`` how it reaches that.
+    ``networks`` are those from which services without signatures may be called, ``None`` being all.
     """
 
     registry: ShepRegistry
@@ -264,7 +266,16 @@ class Shep:
     async_timeout: float
     listen: tuple[str, int] | None
     public_url: str | None
+    listen_certificate: Pem | None
+    listen_key: Pem | None
+    listen_authority: Pem | None
+    networks: tuple[IPv4Network | IPv6Network, ...] | None
     zone: tzinfo
+
+    def listener_context(self) -> ssl.SSLContext | None:
+        """Return the context that the gateway is served with, ``None`` for plain http."""
+        return living_listener(self.listen_certificate, self.listen_key, self.listen_authority)
+
     holidays: tuple[date, ...] | None
 
     @property

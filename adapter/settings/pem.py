@@ -138,12 +138,18 @@ def show(context: ssl.SSLContext, certificate: Pem, key: Pem) -> None:
             raise WrongValueError("names a file that went away") from None
 
 
-def server_context(certificate: Pem | None, key: Pem | None) -> ssl.SSLContext | None:
-    """Return a context that a listener shows ``certificate`` by, ``None`` (plain http) without one."""
+def server_context(certificate: Pem | None, key: Pem | None, authority: Pem | None = None) -> ssl.SSLContext | None:
+    """Return a context that a listener shows ``certificate`` by, ``None`` (plain http) without one.
+
+    With ``authority`` every caller has to show a certificate of it.
+    """
     if certificate is None or key is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if authority is not None:
+        context.load_verify_locations(cadata=authority.current())
+        context.verify_mode = ssl.CERT_REQUIRED
     show(context, certificate, key)
     return context
 

@@ -84,14 +84,14 @@ def living_client(authority: Pem | None, certificate: Pem | None, key: Pem | Non
     return _kept(client_context(authority, certificate, key), authority, certificate, key, listens=False)
 
 
-def living_listener(certificate: Pem | None, key: Pem | None) -> ssl.SSLContext | None:
+def living_listener(certificate: Pem | None, key: Pem | None, authority: Pem | None = None) -> ssl.SSLContext | None:
     """Return the context of :func:`adapter.settings.pem.server_context`; it follows its files.
 
     ``None`` where nothing is shown. Raises ssl.SSLError when the key is not the certificate's, WrongValueError when a
     file went away.
     """
-    context = server_context(certificate, key)
-    return None if context is None else _kept(context, None, certificate, key, listens=True)
+    context = server_context(certificate, key, authority)
+    return None if context is None else _kept(context, authority, certificate, key, listens=True)
 
 
 def look() -> Renewal:
@@ -125,7 +125,7 @@ def _tried(entry: _Living, stamp: Stamp) -> _Fitting:
     """Return what fits. Everything is tried on a fresh context first: half of a pair would spoil the living one."""
     authority, certificate, key = (_snapshot(pem) for pem in (entry.authority, entry.certificate, entry.key))
     if entry.listens:
-        server_context(certificate, key)
+        server_context(certificate, key, authority)
     else:
         client_context(authority, certificate, key)
     return _Fitting(entry, stamp, authority, certificate, key)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, timedelta, timezone
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -354,6 +355,16 @@ def names(text: str) -> tuple[str, ...]:
     if not items:
         raise WrongValueError("must name at least one item")
     return items
+
+
+def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Read a comma-separated list of networks: 10.1.0.0/16, 10.2.3.4, fd00::/8."""
+    try:
+        return tuple(ip_network(item) for item in names(text))
+    except ValueError as error:
+        if isinstance(error, WrongValueError):
+            raise
+        raise WrongValueError("must list networks and addresses: 10.1.0.0/16, 10.2.3.4") from None
 
 
 def unreadable(error: Exception) -> str:

@@ -10,6 +10,7 @@ import asyncio
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -25,14 +26,17 @@ from adapter.gateways.shep.data import BusinessData
 from adapter.gateways.shep.messages import MESSAGE_LIMIT, MessageError, envelope, fault_payload, payload, read
 from adapter.gateways.shep.messages import body as soap_body
 from adapter.gateways.shep.operations import OPERATIONS, PUSH, PUSH_STATUS, SYNC_SEND
+from adapter.gateways.shep.options import Level
 from adapter.gateways.shep.security import refusal
 from adapter.incoming import Incoming
 from adapter.journal.writer import JournalUnavailableError
 from adapter.web.shep_wsdl import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    import ssl
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import tzinfo
+    from ipaddress import IPv4Network, IPv6Network
 
     from adapter.gateways.shep.messages import Message
     from adapter.gateways.shep.operations import Operation
@@ -60,8 +64,9 @@ class EndpointOptions:
     """``public_url`` is how the gateway reaches ``listen``; ``profile_of`` tells how a service is judged.
 
     ``known`` tells whether a synchronous service is ours to answer, ``registered`` whether there is a service of that
-    name at all: messages of others are refused. ``patience`` is how long, in seconds, a synchronous
-    caller is held.
+    name at all: messages of others are refused. With ``tls`` the listener speaks https; ``networks`` are those from
+    which a service without signatures may be called, ``None`` being all. ``patience`` is how long, in seconds, a
+    synchronous caller is held.
     """
 
     listen: tuple[str, int]
@@ -70,6 +75,8 @@ class EndpointOptions:
     known: Callable[[str], bool]
     registered: Callable[[str], bool] = lambda _: True
     zone: tzinfo = UTC
+    tls: ssl.SSLContext | None = None
+    networks: Sequence[IPv4Network | IPv6Network] | None = None
     patience: float = 50.0
 
 
@@ -101,7 +108,7 @@ class ShepEndpoint:
         try:
             while True:
                 try:
-                    await web.TCPSite(runner, *self.options.listen).start()
+                    await web.TCPSite(runner, *self.options.listen, ssl_context=self.options.tls).start()
                 except OSError as error:
                     log.warning("the ШЭП cannot be heard yet", error=type(error).__name__, retry_in=_LISTEN_AGAIN)
                     await asyncio.sleep(_LISTEN_AGAIN)
@@ -129,6 +136,7 @@ class ShepEndpoint:
                 key = _operation_key(message, door)
                 operation = OPERATIONS[key]
                 profile = self.options.profile_of(service_of(message.values))
+                self._must_be_near(request.remote, profile)
                 incoming = await self._judged(key, message, profile)
                 await _keep(arrivals, incoming)
                 values = await self._answered(key, message, incoming, arrivals)
@@ -143,6 +151,19 @@ class ShepEndpoint:
             return await self._signed(content, status, profile)
 
         return take
+
+    def _must_be_near(self, caller: str | None, profile: Profile) -> None:
+        """Refuse callers from elsewhere where nothing but the network speaks for them. Raises _FaultError."""
+        networks = self.options.networks
+        if profile.level is not Level.NONE or networks is None:
+            return
+        try:
+            address = ip_address(caller or "")
+        except ValueError:  # a unix socket has none
+            address = None
+        mapped = getattr(address, "ipv4_mapped", None) or address
+        if mapped is None or not any(mapped in network for network in networks):
+            raise _FaultError("Client", Code.GATEWAY_SIGNATURE.wire, "Вызов без подписи из этой сети не принимается")
 
     async def _judged(self, key: str, message: Message, profile: Profile) -> Incoming:
         """Return the message to be kept, once it is believed. Raises _FaultError."""

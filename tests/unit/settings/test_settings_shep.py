@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 
 import pytest
 
 from adapter.errors import ConfigurationError
 from adapter.settings import load
+from deploy.local.certificates import Certificates
 
 SAMPLE = Path(__file__).parents[3] / "deploy" / "local" / "shep-services.toml"
 ACTIONS = {"shep.sync.send": "shep", "zhkh-debt-requests": "smev3"}
@@ -81,3 +83,34 @@ def test_keys_are_for_ncanode_and_a_token_is_for_the_contract(shep: dict[str, st
     assert settings.shep.system_p12 == b"a key"
     both = faults(shep | {"SHEP_SIGN_BACKEND": "ncanode", "SERVICES": "*"} | key)
     assert "SHEP_SIGN_BACKEND" in both
+
+
+def test_the_listener_has_tls_and_networks(shep: dict[str, str], tmp_path: Path) -> None:
+    pair, authority = Certificates(tmp_path).server, Certificates(tmp_path).ca
+    listening = shep | {"SHEP_LISTEN": "0.0.0.0:8084", "SHEP_PUBLIC_URL": "https://adapter.example.org"}
+    plain = load(listening, ACTIONS)
+    assert plain.shep is not None
+    assert plain.shep.listener_context() is None
+    assert any("SHEP_LISTEN is plain http" in warning for warning in plain.warnings)
+    keys = {"SHEP_LISTEN_CERT": str(pair.certificate), "SHEP_LISTEN_KEY": str(pair.key)}
+    more = {"SHEP_LISTEN_CLIENT_CA": str(authority), "SHEP_LISTEN_NETWORKS": "10.1.0.0/16, ::1"}
+    settings = load(listening | keys | more, ACTIONS)
+    assert settings.shep is not None
+    context = settings.shep.listener_context()
+    assert context is not None
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert [str(network) for network in settings.shep.networks or ()] == ["10.1.0.0/16", "::1/128"]
+    assert not any("SHEP_LISTEN" in warning for warning in settings.warnings)
+    assert faults(listening | {"SHEP_LISTEN_CLIENT_CA": str(authority)}) == {"SHEP_LISTEN_CLIENT_CA"}
+    assert "SHEP_LISTEN_KEY" in faults(listening | {"SHEP_LISTEN_CERT": str(pair.certificate)})
+    assert faults(listening | {"SHEP_LISTEN_NETWORKS": "10.1.0.0/33"}) == {"SHEP_LISTEN_NETWORKS"}
+
+
+def test_services_without_signatures_beyond_this_machine_are_warned_of(shep: dict[str, str], tmp_path: Path) -> None:
+    registry = tmp_path / "services.toml"
+    row = '\n[[services]]\nkey = "Open"\nsystem = "adapter"\nname = "О"\nmode = "Синхронный"\nsecurity = 0\n'
+    registry.write_text(SAMPLE.read_text("utf-8") + row, encoding="utf-8")
+    listening = shep | {"SHEP_LISTEN": "0.0.0.0:1", "SHEP_PUBLIC_URL": "http://a", "SHEP_SERVICES_FILE": str(registry)}
+    assert any("level 0" in warning for warning in load(listening, ACTIONS).warnings)
+    guarded = load(listening | {"SHEP_LISTEN_NETWORKS": "10.0.0.0/8"}, ACTIONS)
+    assert not any("level 0" in warning for warning in guarded.warnings)
