@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _ENVIRONMENTS: Final = ("SVCDEV", "PROD")
 _MOST: Final = 100_000
+_SENDING: Final = frozenset({"epgu.order.submit", "epgu.order.push", "epgu.order.push-chunked"})
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -69,7 +70,9 @@ async def _chosen(connection: asyncpg.Connection, text: str) -> Exchange:
     ours = [one for one in found if one.repeat_of is None and _of_epgu(one)]
     if not ours:
         raise RecoveryError("no exchange of ЕПГУ has this id" if found else "no exchange has this id")
-    return next((one for one in reversed(ours) if one.outcome_code), ours[-1])
+    # Of applications that were taken, the command that sent it: what became of it later is told there.
+    sent = [one for one in ours if one.action in _SENDING]
+    return next((one for one in reversed(ours) if one.outcome_code), (sent or ours)[-1])
 
 
 def _of_epgu(exchange: Exchange) -> bool:

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import orjson
 
 from adapter.documents.letter import Letter, Point
+from adapter.gateways.epgu.follow_news import PROCESS_FAILED
 from adapter.gateways.epgu.profiles import MOSCOW
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ class _Case:
     sender: Sender
     calls: Sequence[tuple[Fact, Mapping[str, Any]]]
     error: Mapping[str, Any]
+    #: What the follower told of an application that was taken and then not processed.
+    failed: Mapping[str, Any]
     chosen: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -110,7 +113,7 @@ def incident(history: History, sender: Sender) -> Letter:
     calls = [(fact, record) for fact in history.facts for record in _records(fact)]
     chosen = next((record for _, record in reversed(calls) if not _good(record)), calls[-1][1] if calls else {})
     outcome = _object(history.exchange.outcome)
-    case = _Case(history.exchange, sender, calls, outcome.get("error") or {}, chosen)
+    case = _Case(history.exchange, sender, calls, outcome.get("error") or {}, _process_failure(history), chosen)
     return Letter(ADDRESS, _subject(case), _points(case, history))
 
 
@@ -123,6 +126,8 @@ def _subject(case: _Case) -> str:
         what = "Нет ответа"
     elif status is not None and not _good(case.chosen):
         what = f"Ошибка {status}" + (f" {_code_in(case.answer)}" if _code_in(case.answer) else "")
+    elif case.failed:
+        what, doing = f"Статус {case.failed.get('code')}", "при обработке заявления"
     else:
         what = f"Ошибка {code}" if code else "Вопрос о запросе"
     return f"{mnemonic} #API-ЕПГУ #{what} {doing}"
@@ -217,6 +222,9 @@ def _situation(case: _Case) -> Iterator[str]:
         shown = _error_alone(case.answer) if case.productive else body
         yield f"Ответ {doing}: HTTP {case.answer.get('status')}, получен {_moment(case.answer.get('received_at'))}."
         yield f"Тело ответа: {shown or 'пустое'}"
+    if case.failed:
+        text = _scrubbed(case, str(case.failed.get("description", "")))
+        yield f"Обработка заявления завершена со статусом {case.failed.get('code')}: {text}"
     if case.error:
         yield f"Код ошибки: {case.error.get('error_code')}. {_scrubbed(case, str(case.error.get('description', '')))}"
 
@@ -224,7 +232,7 @@ def _situation(case: _Case) -> Iterator[str]:
 def _analysis(case: _Case, history: History) -> Iterator[str]:
     if case.sender.analysis:
         yield _scrubbed(case, case.sender.analysis)
-    if advice := case.error.get("recommendation"):
+    if advice := case.error.get("recommendation") or case.failed.get("recommendation"):
         yield f"Рекомендация спецификации: {advice}"
     attempts = "\n".join(_attempt(record) for _, record in case.calls[-20:])
     if attempts:
@@ -239,6 +247,12 @@ def _attempt(record: Mapping[str, Any]) -> str:
     return (
         f"{_moment(request.get('sent_at'))}  {request.get('method')} {urlsplit(str(request.get('url'))).path}  {said}"
     )
+
+
+def _process_failure(history: History) -> Mapping[str, Any]:
+    """Return the event that told of a final process code, if there was one."""
+    told = (fact.data for fact in history.facts if str(fact.notes.get("to", "")).endswith(PROCESS_FAILED))
+    return next((event for event in map(_object, told) if event), {})
 
 
 def _records(fact: Fact) -> Iterator[Mapping[str, Any]]:

@@ -43,6 +43,14 @@ def test_every_example_is_a_command_that_leads_to_a_call(action: str) -> None:
         assert step.operation in EpguGateway.repeat_rules
 
 
+def test_the_application_that_the_readme_sends_is_a_command_of_the_page() -> None:
+    body = json.loads((PROJECT / "deploy/local/epgu/submit.json").read_bytes())
+    step = SERVICES["epgu.order.submit"].start(command("epgu.order.submit", body))
+    assert isinstance(step, Call)
+    assert [file.name for file in step.attachments] == ["req.xml", "piev_epgu.xml"]
+    assert b"${orderId}" in (step.attachments[0].content or b"")
+
+
 def test_the_page_tells_the_repeat_rule_of_every_operation() -> None:
     page = (PROJECT / "docs/epgu.md").read_text("utf-8")
     rows = dict(re.findall(r"^\| ([a-z, -]+) \| (safe|ask|never)", page, re.MULTILINE))

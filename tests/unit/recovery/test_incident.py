@@ -87,6 +87,17 @@ def test_what_the_journal_has_not_is_said_to_be_unknown() -> None:
     assert "МНЕМОНИКА #API-ЕПГУ #" in text
 
 
+def test_an_application_that_was_not_processed_is_told_by_its_status() -> None:
+    event = {"order_id": 1, "code": "VALIDATION_ERROR", "description": "нет поля Region", "recommendation": "Исправить"}
+    taken = history(record(200), operation="push-chunked")
+    news = Fact(
+        AT, "written", State.REPLIED, data=json.dumps(event).encode(), notes={"to": "epgu.order.process-failed"}
+    )
+    told = incident(History(taken.exchange, [*taken.facts, news]), Sender("A", "SVCDEV"))
+    assert told.subject == "A #API-ЕПГУ #Статус VALIDATION_ERROR при обработке заявления"
+    assert all(part in as_text(told) for part in ("нет поля Region", "Рекомендация спецификации: Исправить"))
+
+
 def test_behind_a_proxy_the_portal_s_own_address_is_told() -> None:
     proxied = record(403, host="www.gosuslugi.ru", url="http://127.0.0.1:18080/api/gusmev/order")
     text = as_text(incident(history(proxied), Sender("A", "SVCDEV")))
