@@ -148,6 +148,32 @@ async def test_a_call_that_retries_waits_too_and_is_sent_under_its_id_afterwards
         await database.close()
 
 
+async def test_every_worker_keeps_to_the_plan_also_one_that_starts_and_one_that_ends_meanwhile(
+    builder: HouseBuilder,
+) -> None:
+    async with builder.upstream() as upstream:
+        async with builder.worker() as (first, gateway, *_):
+            database = await asyncpg.connect(**first._journal._address.arguments)
+            number = await database.fetchval(PLAN, "")
+            async with builder.worker() as second:
+                work = first._bulkheads["scripted"].planned
+                assert work is not None
+                await work.look()
+                for n in range(10):
+                    await upstream.publish("call", n, message_id=f"m-{n}")
+                await waiting(database, 10)
+        assert gateway.prepared == second[1].prepared == []
+        async with builder.worker() as (_, last, *_):
+            await database.execute(END, number)
+            sent = {}
+            for _ in range(10):
+                prepared, earlier = await asyncio.wait_for(last.sent.get(), 10)
+                sent[int(prepared.body)] = earlier
+        assert sent == dict.fromkeys(range(10), 0)
+        assert await database.fetchval("select bool_and(attempts = 1) from exchanges")
+        await database.close()
+
+
 async def test_people_announce_and_end_work_by_commands(house: House, desk: Desk, tmp_path: Path) -> None:  # noqa: F811
     letter = tmp_path / "letter.docx"
     times = ("--from", "2036-11-24T12:00:00+03:00", "--for", "90m", "--reason", "release 2.1")
