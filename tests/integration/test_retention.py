@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 RULE = Rule(days=30, dedupe_days=7, files=None)
 OLD, YOUNG = NOW - timedelta(days=60), NOW - timedelta(days=10)
-_TABLES = "exchanges, incoming, command_key, proof, outbox, subjects, last_words, locker_calls, epgu_tokens"
+_TABLES = (
+    "exchanges, incoming, command_key, proof, outbox, subjects, last_words, locker_calls, epgu_tokens, epgu_followed,"
+    " shep_emergencies"
+)
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +176,23 @@ async def test_a_subject_is_kept_whole_until_its_youngest_exchange_is_old(books:
     assert await books.connection.fetchval("select request_id from last_words") == order
 
 
+async def test_an_order_that_is_followed_and_an_emergency_that_is_open_keep_their_exchange(books: Books) -> None:
+    followed, ended, emergency, closed = [await books.exchange() for _ in range(4)]
+    await books.connection.executemany(
+        "insert into epgu_followed (order_id, exchange_id, who, stage, checked_at) values ($1, $2, '{}', $3, $4)",
+        [(1, followed, "statuses", OLD), (2, ended, "ended", OLD)],
+    )
+    await books.connection.executemany(
+        "insert into shep_emergencies (opened_by, changed_by, exchange_id, received_at, closed_at)"
+        " values ('adapter', 'adapter', $1, $2, $3)",
+        [(emergency, OLD, None), (closed, OLD, OLD)],
+    )
+    done = await run(books.connection, RULE, NOW)
+    assert await books.left() == {followed, emergency}
+    assert done.registers["followed"] == 1
+    assert await books.connection.fetchval("select order_id from epgu_followed") == 1
+
+
 async def test_no_identity_outlives_its_exchange(books: Books) -> None:
     one = await books.exchange()
     await books.connection.execute(
@@ -225,7 +245,7 @@ async def test_small_registers_lose_what_is_old(books: Books) -> None:
     )
     await books.connection.execute("insert into epgu_tokens values ('t', 'secret', now() - interval '1 s')")
     done = await run(books.connection, RULE, NOW)
-    assert done.registers == {"calls": 1, "tokens": 1, "orders": 0}
+    assert done.registers == {"calls": 1, "tokens": 1, "orders": 0, "followed": 0, "planned": 0}
     assert await books.connection.fetchval("select key from locker_calls") == b"young"
 
 
