@@ -40,7 +40,12 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     form.add_argument("number", type=int, choices=(1, 2, 3, 5), help="of the form: its appendix")
-    form.add_argument("service", nargs="?", metavar="SERVICE", help="its key; form 2 takes all without one")
+    form.add_argument(
+        "service",
+        nargs="?",
+        metavar="SERVICE",
+        help="its key, when the registry has several; form 2 takes all without one",
+    )
     form.add_argument("-o", "--output", type=Path, metavar="FILE", help="by default form-N-SERVICE.docx, 2 as .xlsx")
     form.add_argument("--user", metavar="SYSTEM", help="form 3: the system that asks to use the service")
     form.add_argument(
@@ -76,6 +81,8 @@ def _form(options: argparse.Namespace) -> int:
 def _service(options: argparse.Namespace, registry: ShepRegistry) -> Service | None:
     if options.service is None and options.number == 2:
         return None
+    if options.service is None and len(registry.services) == 1:
+        return registry.services[0]
     found = registry.service(options.service or "")
     if found is None:
         keys = ", ".join(row.key for row in registry.services)

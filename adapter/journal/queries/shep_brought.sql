@@ -2,6 +2,6 @@
 select
     e.id as exchange_id, e.action, e.state, e.outcome_code, e.received_at as at, e.finished_at, p.meta,
     (select min(o.sent_at) from outbox o where o.exchange_id = e.id) as passed_at
-from exchanges e join proof p on p.exchange_id = e.id and p.kind = 'incoming' and p.at >= $1
-where e.action = any($3::text[]) and e.received_at >= $1 and e.received_at < $2
+from proof p join exchanges e on e.id = p.exchange_id
+where p.kind = 'incoming' and p.at >= $1 and p.at < $2 and e.action = any($3::text[])
 order by e.received_at, e.id

@@ -1,5 +1,5 @@
 -- What the ШЭП told of the delivery of our messages since a moment, oldest first.
 select p.meta
-from exchanges e join proof p on p.exchange_id = e.id and p.kind = 'incoming' and p.at >= $1
-where e.action = $2 and e.received_at >= $1
-order by e.received_at, e.id
+from proof p join exchanges e on e.id = p.exchange_id
+where p.kind = 'incoming' and p.at >= $1 and e.action = $2
+order by p.at, p.exchange_id
