@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
+from adapter.recovery import dead
+from adapter.recovery.arguments import Filter
 from adapter.web.console.desk import AwayError, first_id
 from adapter.web.console.page import DESK, PAGES, show
 
@@ -35,11 +37,14 @@ async def _looked(desk: Desk) -> dict[str, Any]:
     backlog: Mapping[str, Any] = {}
     recent: list[Mapping[str, Any]] = []
     leases: list[Mapping[str, Any]] = []
+    stopped = 0
 
     async def look() -> bool:
-        nonlocal backlog, recent, leases
+        nonlocal backlog, recent, leases, stopped
         try:
             backlog, recent, leases = await desk.backlog(first_id(since))
+            async with desk.journal() as connection:
+                stopped = len(await dead.list_dead(connection, Filter()))
         except AwayError:
             return False
         return True
@@ -59,6 +64,7 @@ async def _looked(desk: Desk) -> dict[str, Any]:
     return {
         "database": database, "broker": broker, "where": desk.broker.where, "workers": workers, "backlog": backlog,
         "recent": _table(recent), "leases": leases, "failing": failing,
+        "dead": stopped, "parked_all": stopped + backlog.get("uncertain", 0) + backlog.get("parked", 0),
     }  # fmt: skip
 
 

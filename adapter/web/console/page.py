@@ -114,19 +114,25 @@ def moment(at: datetime) -> str:
     return f"{at.astimezone(UTC):%d.%m.%Y %H:%M:%S}"
 
 
-def ago(at: datetime | None, now: datetime) -> str:
+_UNITS: Final = (("unit.day", 86_400), ("unit.hour", 3600), ("unit.minute", 60))
+
+
+@jinja2.pass_context
+def ago(context: jinja2.runtime.Context, at: datetime | None) -> str:
     """Write how long ago something was, in one unit."""
     if at is None:
         return "—"
-    seconds = max(0, int((now - at).total_seconds()))
-    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+    t, seconds = context["t"], max(0, int((context["now"] - at).total_seconds()))
+    for unit, length in _UNITS:
         if seconds >= length:
-            return f"{seconds // length} {unit}"
-    return f"{seconds} s"
+            return f"{seconds // length} {t(unit)}"
+    return f"{seconds} {t('unit.second')}"
 
 
-def size(count: int | None) -> str:
+@jinja2.pass_context
+def size(context: jinja2.runtime.Context, count: int | None) -> str:
     """Write a number of bytes."""
     if count is None:
         return ""
-    return f"{count} B" if count < 10_000 else f"{count / 1024:.1f} KiB"
+    t = context["t"]
+    return f"{count} {t('unit.byte')}" if count < 10_000 else f"{count / 1024:.1f} {t('unit.kibibyte')}"
