@@ -38,7 +38,9 @@ async def _stream(request: web.Request) -> AsyncIterator[web.StreamResponse]:
     if streams.locked():
         raise web.HTTPServiceUnavailable(reason="Слишком много открытых страниц")
     async with streams:
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        response = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        )
         await response.prepare(request)
         yield response
 
