@@ -14,7 +14,7 @@ from adapter.errors import Code, KnownError
 from adapter.exchange import Accepted, Repeat, TryLater
 from adapter.pipeline import planned
 from tests.documents_read import words
-from tests.integration.conftest import EchoService, ScriptedGateway
+from tests.integration.conftest import EchoService, ScriptedGateway, StepsService
 from tests.integration.rows import until
 from tests.integration.test_recovery_commands import desk  # noqa: F401 — the same desk
 
@@ -48,6 +48,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def builder(builder: HouseBuilder) -> HouseBuilder:
     builder.services["named"] = NamedService("named", calls=True)
+    builder.services["steps"] = StepsService("steps", calls=True)
     return builder
 
 
@@ -64,11 +65,12 @@ async def waiting(database: asyncpg.Connection, count: int = 1) -> None:
     await until(database, "select count(*) = $1 from exchanges where state = 'retrying' and owner is null", count)
 
 
-async def answered(house: House, body: Any) -> None:
+async def answered(house: House, body: Any, answer: Any = None) -> None:
+    """Wait for the call with ``body``, answer it and hear the reply."""
     prepared, _ = await asyncio.wait_for(house.gateway.sent.get(), 10)
     assert orjson.loads(prepared.body) == body
-    await house.source.bring(house.answer(prepared, body))
-    assert orjson.loads((await house.upstream.reply()).body) == {"result": body}
+    await house.source.bring(house.answer(prepared, answer or body))
+    assert orjson.loads((await house.upstream.reply()).body) == {"result": answer or body}
 
 
 async def test_commands_to_a_gateway_wait_for_the_end_of_the_work_and_no_attempt_counts(house: House) -> None:
@@ -146,6 +148,19 @@ async def test_a_call_that_retries_waits_too_and_is_sent_under_its_id_afterwards
         assert (second.gateway_id, earlier) == (first.gateway_id, 1)
         await until(database, "select state = 'waiting' and attempts = 2 from exchanges")
         await database.close()
+
+
+async def test_a_further_call_of_a_conversation_waits_and_what_was_answered_stays(house: House) -> None:
+    await house.upstream.publish("steps", {"n": 1}, message_id="m-1")
+    first, _ = await asyncio.wait_for(house.gateway.sent.get(), 10)
+    number = await house.database.fetchval(PLAN, "")
+    await seen(house, "")
+    await house.source.bring(house.answer(first, {"order": 7}))
+    await until(house.database, "select state = 'answered' and owner is null from exchanges")
+    assert len(house.gateway.prepared) == 1
+    await house.database.execute(END, number)
+    await answered(house, {"order": 7}, {"done": True})
+    assert await house.database.fetchval("select attempts + crash_attempts from exchanges") == 2
 
 
 async def test_every_worker_keeps_to_the_plan_also_one_that_starts_and_one_that_ends_meanwhile(
