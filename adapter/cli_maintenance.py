@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from adapter.documents.maintenance_notice import MaintenanceNotice, maintenance_notice
-from adapter.recovery.arguments import moment, printable, reason, span
+from adapter.recovery.arguments import printable, reason, span
 from adapter.recovery.door import carry_out, typed
 from adapter.recovery.environment import Operator, database_address, open_journal, read_some
 from adapter.recovery.errors import ArgumentError, RecoveryError
@@ -74,9 +74,13 @@ def _moment(text: str) -> datetime:
     """Read a moment that may be ahead. Raises ArgumentError."""
     if text == "now":
         return datetime.now(UTC)
-    if text[:1].isdigit() and text[-1:] in "smhd":
-        raise ArgumentError("must be a moment such as 2026-11-28T22:00:00+05:00, or now")
-    return moment(text)
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise ArgumentError("must be a moment with its offset such as 2026-11-28T22:00:00+05:00, or now")
+    return found
 
 
 async def _add(options: argparse.Namespace) -> int:
@@ -93,6 +97,8 @@ async def _add(options: argparse.Namespace) -> int:
     zone: tzinfo = known["SHEP_TIMEZONE"] if options.gateway in _SHEP else offset(_MOSCOW)
     warnings = remarks(options.begins, ends, now, Calendar(zone, frozenset(known["SHEP_HOLIDAYS"] or ())))
     operator = Operator.current(options.reason)
+    if options.notice:
+        _write(options.notice, b"")  # work that is planned and not announced is what nobody wants
     async with open_journal(database_address(os.environ)) as connection:
         number = await add_work(connection, options.gateway, service, (options.begins, ends), operator)
     for warning in warnings:
@@ -110,6 +116,7 @@ async def _add(options: argparse.Namespace) -> int:
             addressees=_addressees(options.gateway, service, registry),
         )
         _write(options.notice, maintenance_notice(notice))
+        print(f"{options.notice} written", file=sys.stderr)
     told = {"number": number, "begins_at": options.begins, "ends_at": ends, "warnings": warnings}
     if options.json:
         print(orjson.dumps(told).decode())
@@ -128,6 +135,8 @@ def _check_service(gateway: str, service: str, registry: ShepRegistry | None) ->
         keys = {row.key for row in registry.services if row.gateway == gateway} if registry else set()
         if service in keys or (service.startswith("shep.") and service in actions):
             return
+        if registry is None:
+            raise RecoveryError("--service: needs SHEP_SERVICES_FILE, which names the services")
         raise RecoveryError(f"--service: no service of SHEP_SERVICES_FILE in this contour has the key {service!r}")
     if actions.get(service) != gateway:
         known = ", ".join(sorted(action for action, owner in actions.items() if owner == gateway))
@@ -158,7 +167,6 @@ def _write(file: Path, data: bytes) -> None:
         file.write_bytes(data)
     except OSError as error:
         raise RecoveryError(f"--notice: {file} cannot be written: {error.strerror}") from None
-    print(f"{file} written", file=sys.stderr)
 
 
 async def _list(options: argparse.Namespace) -> int:

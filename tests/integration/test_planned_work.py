@@ -205,5 +205,9 @@ async def test_people_announce_and_end_work_by_commands(house: House, desk: Desk
     assert "called off" in (await desk.type("maintenance", "end", str(planned_far.json["number"]))).out
     assert (await desk.type("maintenance", "end", str(planned_far.json["number"]))).code == 1
     assert "power" in (await desk.type("maintenance", "list")).out
-    refused = await desk.type("maintenance", "add", "epgu", "--service", "nothing", *times)
-    assert (refused.code, refused.err.partition(":")[0]) == (1, "--service")
+    nowhere = ("--notice", str(tmp_path / "nowhere" / "letter.docx"))
+    for wrong in (("epgu", "--service", "nothing"), ("shep", "--service", "Echo"), ("epgu", *nowhere)):
+        refused = await desk.type("maintenance", "add", *wrong, *times)
+        assert (refused.code, refused.err.partition(":")[0]) == (1, wrong[1])
+    assert len((await desk.type("maintenance", "list", "--all", "--json")).json) == 2
+    assert "with its offset" in (await desk.type("maintenance", "add", "epgu", "--from", "tomorrow", *times[2:])).err
