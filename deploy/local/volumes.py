@@ -36,6 +36,10 @@ def main() -> int:
     password = STACK / "database/password"
     if not password.exists():
         _secret(password, secrets.token_hex(20))
+    token = STACK / "upstream/console.token"
+    if not token.exists():
+        _secret(token, f"{secrets.token_urlsafe(24)}\n")
+    _secret(STACK / "adapter/console.tokens", f"operator:view+reveal+replay={token.read_text(encoding='ascii')}")
     _copy([certificates.ca, server.certificate, server.key], STACK / "broker")
     _copy([certificates.ca, adapter.certificate, adapter.key, password], STACK / "adapter")
     shutil.copy(keys / "ca.crt.pem", STACK / "adapter/smev-trust.crt.pem")

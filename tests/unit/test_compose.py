@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from adapter.services.registry import known_actions
-from adapter.settings import VARIABLES, load
+from adapter.settings import VARIABLES, load, load_console
 from deploy.local import compose, volumes
 from deploy.local.setup import SOURCE_ONLY
 
@@ -24,14 +24,14 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DOCKERFILE = (PROJECT / "deploy/Dockerfile").read_text("utf-8")
 _GIVEN = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 #: Variables of the stack itself: whose user reads the certificate, and where simulators are published.
-_OF_THE_STACK = {"HOST_UID", "SIM_SMEV_PORT", "SIM_EPGU_PORT", "SIM_SHEP_PORT"}
+_OF_THE_STACK = {"HOST_UID", "SIM_SMEV_PORT", "SIM_EPGU_PORT", "SIM_SHEP_PORT", "CONSOLE_PORT"}
 
 
-def adapter_environment() -> dict[str, str]:
-    """The adapter's variables as a container gets them when nothing is given from outside."""
+def adapter_environment(service: str = "adapter") -> dict[str, str]:
+    """The variables of a container of ours when nothing is given from outside."""
     return {
         name: _GIVEN.sub(lambda found: found[2] or "", str(value))
-        for name, value in SERVICES["adapter"]["environment"].items()
+        for name, value in SERVICES[service]["environment"].items()
     }
 
 
@@ -47,7 +47,7 @@ def option(service: str, name: str) -> str:
 
 def test_every_variable_is_one_of_the_adapter_or_of_the_stack() -> None:
     known = {variable.name for variable in VARIABLES}
-    assert adapter_environment().keys() <= known
+    assert (adapter_environment() | adapter_environment("console")).keys() <= known
     given = {name for name, _ in _GIVEN.findall((PROJECT / "docker-compose.yml").read_text("utf-8"))}
     assert given <= known | _OF_THE_STACK
     published = {name for name, _ in _GIVEN.findall(str([service.get("ports") for service in SERVICES.values()]))}
@@ -68,12 +68,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_containers_configuration_is_taken_and_every_file_it_names_is_there(filled: Path) -> None:
-    environment = {
-        name: value.replace("/run/stack", str(filled))
-        .replace("/var/lib/adapter/files", str(filled / "files"))
-        .replace("/etc/adapter/shep-services.toml", str(PROJECT / "deploy/local/shep-services.toml"))
-        for name, value in adapter_environment().items()
-    }
+    environment = in_volumes(filled, adapter_environment())
     settings = load(environment, known_actions(environment))
     assert set(settings.services.actions) == set(known_actions(environment))
     assert settings.smev
@@ -81,6 +76,24 @@ def test_the_containers_configuration_is_taken_and_every_file_it_names_is_there(
     assert settings.shep
     assert settings.postamat
     assert settings.elastic
+
+
+def in_volumes(filled: Path, environment: dict[str, str]) -> dict[str, str]:
+    places = {
+        "/run/stack": str(filled),
+        "/var/lib/adapter/files": str(filled / "files"),
+        "/etc/adapter/shep-services.toml": str(PROJECT / "deploy/local/shep-services.toml"),
+    }
+    for place, here in places.items():
+        environment = {name: value.replace(place, here) for name, value in environment.items()}
+    return environment
+
+
+def test_the_console_has_its_token_and_people_find_it(filled: Path) -> None:
+    environment = in_volumes(filled, adapter_environment("console"))
+    tokens = load_console(environment, known_actions(environment)).console.tokens
+    token = (filled / "upstream/console.token").read_text("ascii").strip()
+    assert tokens == {"operator": (token, frozenset({"view", "reveal", "replay"}))}
 
 
 def test_the_volumes_hold_what_their_readers_look_for(filled: Path) -> None:

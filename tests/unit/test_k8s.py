@@ -18,7 +18,7 @@ from adapter import cli
 from adapter.errors import ConfigurationError
 from adapter.recovery.environment import database_address, retention_rule
 from adapter.services.registry import known_actions
-from adapter.settings import VARIABLES, Settings, load
+from adapter.settings import VARIABLES, Settings, load, load_console
 from deploy.local.certificates import Certificates
 
 if TYPE_CHECKING:
@@ -72,9 +72,11 @@ def volumes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "broker/ca.pem": made.ca, "broker/client.pem": client.certificate, "broker/client.key": client.key,
         "database/ca.pem": made.ca, "signing/ca.pem": made.ca, "smev3/trust.pem": made.ca,
         "postamat/tls.crt": server.certificate, "postamat/tls.key": server.key,
+        "console/tls.crt": server.certificate, "console/tls.key": server.key,
     }  # fmt: skip
     texts = {"database/password": "p", "postamat/tokens": "1=a-token-of-sixteen", "shep/password": "p"}
     texts |= {"signing/ov.token": "token-ov", "signing/sp.token": "token-sp", "signing/shep.token": "token-shep"}
+    texts |= {"console/tokens": "somebody:view+reveal=a-token-of-twenty-letters"}
     texts |= {"epgu/api-keys": "head=11111111-1111-4111-8111-111111111111"}
     for name in {**files, **texts}:
         (root / name).parent.mkdir(exist_ok=True)
@@ -110,6 +112,19 @@ def test_every_group_is_a_configuration_that_the_adapter_takes(group: str, volum
     assert found.services.actions
     assert found.database.sslmode == "verify-full"
     assert [warning for warning in found.warnings if "SHEP_" not in warning] == []
+
+
+def test_the_console_takes_its_own_and_no_key_of_a_gateway(volumes: Path) -> None:
+    environment = in_place(variables("common", "console"), volumes)
+    found = load_console(environment, known_actions(environment))
+    assert set(found.actions) == set(known_actions(environment))
+    assert found.console.listener_context() is not None
+    assert not any("SIGN" in name or "TRUST" in name for name in environment)
+    (container,) = pods()["console"]["containers"]
+    assert [port["containerPort"] for port in container["ports"]] == [
+        int(environment["CONSOLE_LISTEN"].rpartition(":")[2])
+    ]
+    assert of_kind("Service", "console.yaml")["spec"]["ports"][0]["targetPort"] == container["ports"][0]["name"]
 
 
 def test_jobs_need_the_database_alone(volumes: Path) -> None:
@@ -153,7 +168,7 @@ def test_the_pod_outlives_the_grace_of_the_worker_and_the_grace_the_longest_call
     # Half of the grace is for the consumers, who need moments: the rest still has to be enough for a call.
 
 
-@pytest.mark.parametrize("name", ["smev3", "epgu", "shep", "postamat", "migrate", "retention"])
+@pytest.mark.parametrize("name", ["smev3", "epgu", "shep", "postamat", "console", "migrate", "retention"])
 def test_a_pod_has_no_rights_and_mounts_what_its_variables_name(name: str) -> None:
     pod = pods()[name]
     (container,) = pod["containers"]
