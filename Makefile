@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help setup demo demo-correspondence demo-epgu demo-postamat up down status test lint bench chaos freeze check-docker lock clean
+.PHONY: help setup demo demo-correspondence demo-epgu demo-postamat demo-shep up down status test lint bench chaos freeze check-docker lock clean
 
 # The first interpreter that is new enough; override with `make PYTHON=python3.12 …`.
 PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do \
@@ -33,6 +33,9 @@ demo-epgu: setup ## send applications to ЕПГУ, follow them to their result, 
 
 demo-postamat: setup ## run постаматы in both modes, over queues and HTTP, and check each step
 	@$(BIN)/python -m deploy.local.stack demo-postamat
+
+demo-shep: setup ## call and be called through the ШЭП, in both contours, and check each step
+	@$(BIN)/python -m deploy.local.stack demo-shep
 
 up: setup ## start broker, database, signing service, simulator and adapter; write .local/upstream.env
 	@$(BIN)/python -m deploy.local.stack up

@@ -1,4 +1,4 @@
-"""The GOST keys of the private stack, made by ``python -m simulators.keys`` in a process of its own."""
+"""The keys of the private stack, made by ``simulators.keys`` and ``simulators.shep.keys`` in processes of their own."""
 
 from __future__ import annotations
 
@@ -18,8 +18,13 @@ SECONDS = 120
 
 def make_signing_keys(folder: Path) -> None:
     """Make what is missing in ``folder``. Raises StepError with the maker's own words."""
+    for maker in ("simulators.keys", "simulators.shep.keys"):
+        _make(maker, folder)
+
+
+def _make(maker: str, folder: Path) -> None:
     made = subprocess.run(
-        [sys.executable, "-m", "simulators.keys", str(folder)],
+        [sys.executable, "-m", maker, str(folder)],
         cwd=PROJECT,
         env=clean_environment(),
         capture_output=True,

@@ -70,6 +70,9 @@ class Stack:
         # Client mode of постаматы, for its demo alone: one more worker, and the portal that it calls.
         self.portal = Program("postamat-simulator", "Simulated portal of the МФЦ", self.places)
         self.caller = Program("adapter-postamat", "Adapter in client mode", self.places)
+        # The ШЭП, for its demo alone: the gateway, and a worker that calls it and is called by it (shep_beside.py).
+        self.gateway = Program("shep-simulator", "ШЭП simulator", self.places)
+        self.shep = Program("adapter-shep", "Adapter of the ШЭП", self.places)
         self._rabbit: LocalRabbit | None = None
 
     @property
@@ -111,7 +114,8 @@ class Stack:
         """Stop everything this stack started, the adapter first; return the titles of what ran."""
         stopped = [title for title, running in self.parts() if running]
         self.upstream_env.unlink(missing_ok=True)
-        for program in (self.console, self.caller, self.portal, self.adapter, self.epgu, self.simulator, self.signing):
+        beside = (self.console, self.caller, self.portal, self.shep, self.gateway)
+        for program in (*beside, self.adapter, self.epgu, self.simulator, self.signing):
             program.stop()
         if (self.certificates / "ca.crt.pem").exists():
             self.rabbit.stop()
@@ -126,11 +130,11 @@ class Stack:
         self.postgres.start()
         if not self.postgres.has_database(DATABASE):
             self.postgres.create_database(DATABASE)
-        ports = self._ports()
-        sign_url = self._serve(self.signing, "simulators.sign_service", ports["sign"])
+        ports = self.ports()
+        sign_url = self.serve(self.signing, "simulators.sign_service", ports["sign"])
         storage = ("--ftp-port", str(ports["ftp"]))
-        simulator_url = self._serve(self.simulator, "simulators.smev3", ports["smev3"], *ACK_WINDOW, *storage)
-        epgu_url = self._serve(self.epgu, "simulators.epgu", ports["epgu"])
+        simulator_url = self.serve(self.simulator, "simulators.smev3", ports["smev3"], *ACK_WINDOW, *storage)
+        epgu_url = self.serve(self.epgu, "simulators.epgu", ports["epgu"])
         files = {"FILES_ROOT": str(self.files), "FILES_IN_PATHS": str(self.given), "SMEV_FTP_PORT": str(ports["ftp"])}
         environment = self._adapter_environment(sign_url, simulator_url, ports["health"]) | files
         environment |= {
@@ -144,13 +148,14 @@ class Stack:
             "EPGU_FOLLOW_FIRST": "0.5",
             "EPGU_FOLLOW_POLL": "1",
         }
-        self._run_adapter(self.adapter, ports["health"], "consumes every action", environment)
+        self.run_adapter(self.adapter, ports["health"], "consumes every action", environment)
         if self.with_console:
             self._run_console(ports)
         self._write_upstream(simulator_url, epgu_url)
 
     @staticmethod
-    def _run_adapter(program: Program, health: int, result: str, environment: Mapping[str, str]) -> None:
+    def run_adapter(program: Program, health: int, result: str, environment: Mapping[str, str]) -> None:
+        """Start a worker; return when it is ready."""
         command = [str(Path(sys.executable).with_name("adapter")), "run"]
         program.start(command, lambda: _missing(health), result, environment)
 
@@ -160,7 +165,7 @@ class Stack:
             self.console_token.touch(0o600)
             self.console_token.write_text(f"{secrets.token_urlsafe(24)}\n", encoding="ascii")
         token = self.console_token.read_text(encoding="ascii").strip()
-        environment = self._common_environment(ports["health"]) | {
+        environment = self.common_environment(ports["health"]) | {
             "SERVICES": "*",
             "CONSOLE_LISTEN": f"127.0.0.1:{ports['console']}",
             "CONSOLE_TOKENS": f"operator:view+reveal+replay={token}",
@@ -175,7 +180,7 @@ class Stack:
     @property
     def console_url(self) -> str:
         """Where the console is, once it was started."""
-        return f"http://127.0.0.1:{self._ports()['console']}"
+        return f"http://127.0.0.1:{self.ports()['console']}"
 
     @property
     def locker_token(self) -> Path:
@@ -184,19 +189,19 @@ class Stack:
 
     def start_postamat(self) -> dict[str, str]:
         """Start the portal and a worker that calls it beside the stack; return where lockers and portal are."""
-        ports = self._ports()
+        ports = self.ports()
         token = self.locker_token.read_text(encoding="ascii")
         url = f"http://127.0.0.1:{ports['portal']}"
         command = [sys.executable, "-m", "simulators.postamat", "--port", str(ports["portal"])]
         command += ["--token", str(self.locker_token)]
         self.portal.start(command, lambda: "" if get(ports["portal"], "/_sim/health")[0] else "starting", url)
-        environment = self._common_environment(ports["caller"]) | {
+        environment = self.common_environment(ports["caller"]) | {
             "SERVICES": "postamat.*",
             "POSTAMAT_MODE": "client",
             "POSTAMAT_URL": url,
             "POSTAMAT_TOKEN": f"file:{self.locker_token}",
         }
-        self._run_adapter(self.caller, ports["caller"], "calls the portal", environment)
+        self.run_adapter(self.caller, ports["caller"], "calls the portal", environment)
         return {"lockers": f"http://127.0.0.1:{ports['lockers']}", "portal": url, "token": token}
 
     def stop_postamat(self) -> None:
@@ -214,17 +219,18 @@ class Stack:
                 self.locker_token.chmod(0o600)
             running.result = str(self.keys)
 
-    def _ports(self) -> dict[str, int]:
+    def ports(self) -> dict[str, int]:
         """Return the ports of our programs; those in use by the programs themselves stay."""
         file = self.places.state / "ports.json"
         names = {"sign": self.signing, "smev3": self.simulator, "ftp": self.simulator, "epgu": self.epgu}
         names |= {"health": self.adapter, "lockers": self.adapter, "caller": self.caller, "portal": self.portal}
         names |= {"console": self.console}
+        names |= {"shep": self.gateway, "shep-health": self.shep, "door": self.shep}
         kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         free = remembered_ports(file, [name for name, program in names.items() if not program.running])
         return kept | free
 
-    def _serve(self, program: Program, module: str, port: int, *more: str) -> str:
+    def serve(self, program: Program, module: str, port: int, *more: str) -> str:
         """Start a simulator and return the URL it announced."""
         url = f"http://127.0.0.1:{port}"
         command = [sys.executable, "-m", module, "--port", str(port), "--keys", str(self.keys), *more]
@@ -233,7 +239,7 @@ class Stack:
 
     def _adapter_environment(self, sign_url: str, simulator_url: str, health_port: int) -> dict[str, str]:
         tokens = json.loads((self.keys / "tokens.json").read_text(encoding="utf-8"))
-        return self._common_environment(health_port) | {
+        return self.common_environment(health_port) | {
             "SMEV_SERVICE": f"{simulator_url}/smev/v1.2/ws",
             "SMEV_TRUST": str(self.keys / "ca.crt.pem"),
             "SMEV_POLL_MAX": "1",
@@ -246,7 +252,7 @@ class Stack:
             "EPGU_ORDER_TYPES": ORDER_TYPES,
         }
 
-    def _common_environment(self, health_port: int) -> dict[str, str]:
+    def common_environment(self, health_port: int) -> dict[str, str]:
         """Return what every worker of the stack needs: broker, database, health."""
         pair = self.rabbit.certs.client("adapter")
         return {
@@ -433,10 +439,19 @@ def _demo_epgu() -> int:
     return demo_epgu.close(*_show(show))
 
 
+def _demo_shep() -> int:
+    from deploy.local import shep_beside  # noqa: PLC0415  — needs the adapter's packages, which up and down do not
+
+    if compose.owned() or _use_docker():
+        raise StepError("The demo of the ШЭП runs on private processes, which need Debian's apt.")
+    return shep_beside.close(*_show(lambda stack: shep_beside.show(stack, read_upstream(stack.upstream_env))))
+
+
 def main() -> int:
     """Run one command; every failure is a sentence."""
     commands = {"up": _up, "down": _down, "status": _status, "demo": _demo, "clean": _clean}
     commands |= {"demo-postamat": _demo_postamat, "demo-correspondence": _demo_correspondence, "demo-epgu": _demo_epgu}
+    commands |= {"demo-shep": _demo_shep}
     if len(sys.argv) != 2 or sys.argv[1] not in commands:
         say(f"usage: python -m deploy.local.stack {'|'.join(commands)}")
         return 2

@@ -61,7 +61,8 @@ class Simulator:
         self.config = config
         self.world = config.world.model_copy(deep=True)
         self.desk = SignatureDesk(config.keys / FOLDER, engine, config.gateway_key)
-        self.letters = Letters()
+        # Numbers go on over restarts, at up to 16 messages a second.
+        self.letters = Letters(int(config.clock().timestamp()) * 16)
         self.scenarios = Scenarios()
         self.ledger: list[dict[str, Any]] = []
         self.courier = Courier(self.desk, self.scenarios)

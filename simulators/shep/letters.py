@@ -79,10 +79,10 @@ class Letter:
 class Letters:
     """Every message, by its id; ids are numbers written as text, like the real gateway's."""
 
-    def __init__(self) -> None:
-        """Start with none."""
-        self._messages = count(216_386_080)
-        self._chains = count(3_226_347)
+    def __init__(self, first: int = 216_386_080) -> None:
+        """Start with none; ``first`` is the first number of messages and chains, which no gateway ever gives again."""
+        self._messages = count(first)
+        self._chains = count(first // 4)
         self._all: dict[str, Letter] = {}
 
     def next_message(self) -> str:

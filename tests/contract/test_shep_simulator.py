@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +15,28 @@ import pytest
 from adapter.gateways.shep.messages import body, envelope, payload, read
 from adapter.gateways.shep.operations import (
     ASYNC_SEND,
+    GET_MESSAGES,
+    GET_STATUS,
+    NOTIFY_DELIVERY,
     OPERATIONS,
     SYNC_SEND,
 )
 from adapter.xml.wssecurity import UNSIGNED, verify_envelope
 from simulators.shep.__main__ import main as simulator_main
+from simulators.shep.keys import STRANGE_BIN
 from simulators.shep.keys import main as keys_main
-from tests.contract.shep_requests import DATA, code_of, sent, sync
-from tests.contract.shep_stand import ADAPTER, Stand, standing_up
+from tests.contract.shep_requests import DATA, code_of, notification, sent, sync
+from tests.contract.shep_stand import ADAPTER, NOW, Stand, standing_up
 
 if TYPE_CHECKING:
     from adapter.signing.kz import KzEngine
 
 pytest_plugins = ("tests.contract.shep_fixtures",)
+
+
+#: Services of the other system that nobody else may use.
+PRIVATE = {"service_id": "Private", "owner": "other", "mode": "sync", "point": 1}
+PRIVATE_MESSAGES = {**PRIVATE, "service_id": "PrivateMessages", "mode": "async"}
 
 
 async def test_a_synchronous_request_is_answered_and_signed(stand: Stand) -> None:
@@ -49,9 +59,11 @@ async def test_a_synchronous_request_is_answered_and_signed(stand: Stand) -> Non
         (sync("SyncRouted"), "SIM-ROUTE"),
         (sync("SyncRouted", route_id="R_TWO"), "SIM-ROUTE"),
         (sync("SyncEcho", route_id="R_ONE"), "SIM-ROUTE"),
+        (sync("Private"), "SIM-USER"),
     ],
 )
 async def test_the_gate_of_the_synchronous_channel_refuses(stand: Stand, values: dict[str, Any], code: str) -> None:
+    await stand.post("/_sim/world", {"services": [PRIVATE]}, 204)
     refused = await stand.call(SYNC_SEND, values)
     assert code_of(refused) == code
     assert verify_envelope(refused.raw, stand.kz).math
@@ -110,11 +122,71 @@ async def test_a_route_leads_to_its_delivery_point(stand: Stand) -> None:
         (sent(message_type="UPDATE", correlation_id="404"), "SIM-CORRELATION"),
         (sent(sender={**ADAPTER, "password": "wrong"}), "SIM-PASSWORD"),
         (sent("SyncEcho"), "SIM-MODE"),
+        (sent("Unknown"), "SIM-SERVICE"),
+        (sent("PrivateMessages"), "SIM-USER"),
+        (sent("AsyncEcho", route_id="R_ONE"), "SIM-ROUTE"),
+        (sent("AsyncRouted"), "SIM-ROUTE"),
+        (sent(message_type="NOTIFICATION"), "SIM-CORRELATION"),
+        (sent(message_type="RESPONSE", message_id="1", correlation_id="1"), "SIM-MESSAGE-ID"),
+        (sent(sender={**ADAPTER, "sender_id": "nobody"}), "SIM-SENDER"),
     ],
 )
 async def test_the_gate_of_the_asynchronous_channel_refuses(stand: Stand, values: dict[str, Any], code: str) -> None:
+    routed = {**PRIVATE, "service_id": "AsyncRouted", "mode": "async", "users": ["adapter"], "routes": {"R_ONE": 1}}
+    await stand.post("/_sim/world", {"services": [{**PRIVATE_MESSAGES}, {**routed, "point": None}]}, 204)
     assert code_of(await stand.call(ASYNC_SEND, values)) == code
     assert await stand.get("/_sim/messages") == []
+
+
+async def test_a_chain_is_nobodys_but_its_two_ends(stand: Stand) -> None:
+    third = {"sender_id": "third", "password": "third-password", "bin": STRANGE_BIN}
+    service = {**PRIVATE_MESSAGES, "service_id": "AsyncPull", "delivery": "PULL", "users": ["adapter", "third"]}
+    await stand.post("/_sim/world", {"parties": [third], "services": [service]}, 204)
+    receipt = (await stand.call(ASYNC_SEND, sent("AsyncPull"))).values
+    sender = {"sender_id": "third", "password": "third-password"}
+    meddling = sent("AsyncPull", message_type="UPDATE", correlation_id=receipt["correlation_id"], sender=sender)
+    assert code_of(await stand.call(ASYNC_SEND, meddling, by="strange-bin")) == "SIM-MESSAGE"
+    assert len(await stand.get("/_sim/messages")) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        (GET_STATUS, {"message_id": "1", "request_date": NOW}),
+        (GET_MESSAGES, {"service_id": "AsyncPull"}),
+        (NOTIFY_DELIVERY, notification("1", "AsyncPull")),
+    ],
+)
+@pytest.mark.parametrize(
+    ("sender", "by", "code"),
+    [
+        ({"sender_id": "nobody", "password": "x"}, "shep", "SIM-SENDER"),
+        ({"sender_id": "adapter", "password": "x"}, "shep", "SIM-PASSWORD"),
+        (ADAPTER, None, "SIM-UNSIGNED"),
+        (ADAPTER, "other", "SIM-BIN"),
+        (ADAPTER, "revoked", "SIM-CERTIFICATE"),
+        (ADAPTER, "foreign", "SIM-CERTIFICATE"),
+    ],
+)
+async def test_questions_pass_the_same_gate(  # noqa: PLR0917  — two cases
+    stand: Stand, key: str, values: dict[str, Any], sender: dict[str, str], by: str | None, code: str
+) -> None:
+    number = (await stand.post("/_sim/send", {"sender_id": "adapter", "service_id": "AsyncPull"}, 201))["message_id"]
+    asked = {**values, "sender": sender} | ({"message_id": number} if key == GET_STATUS else {})
+    assert code_of(await stand.call(key, asked, by=by)) == code
+
+
+async def test_numbers_of_messages_go_on_over_restarts(shep_keys: Path, kz: KzEngine) -> None:
+    def numbers(year: int) -> Any:
+        return standing_up(shep_keys, kz, clock=lambda: datetime(year, 1, 1, tzinfo=UTC))
+
+    async with numbers(2026) as first, numbers(2027) as second:
+        made = [
+            await stand.post("/_sim/send", {"sender_id": "other", "service_id": "AsyncPull"}, 201)
+            for stand in (first, second)
+        ]
+    assert int(made[0]["message_id"]) < int(made[1]["message_id"])
+    assert int(made[0]["correlation_id"]) < int(made[1]["correlation_id"])
 
 
 @pytest.mark.parametrize(
