@@ -80,6 +80,7 @@ async def test_messages_are_pushed_signed_and_repeated_until_taken(pushed: tuple
     participant.refuse = 2
     await stand.call(ASYNC_SEND, sent("AsyncNotified"))
     await stand.until("/_sim/notified", lambda found: [n["taken"] for n in found] == [True])
+    await stand.until("/_sim/messages", lambda found: [m["state"] for m in found] == ["DELIVERED"] * 2)
     deliveries = [seen for seen in participant.seen if seen.operation.name == "sendMessage"]
     assert len({seen.values["message_info"]["message_id"] for seen in deliveries}) == 1
     assert len(deliveries) == 3
