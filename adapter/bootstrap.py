@@ -270,6 +270,8 @@ def epgu_options(epgu: Epgu, usual_key: str, file_limit: int) -> EpguOptions:
         client_id=epgu.system or "",
         sign_key=sign_key,
         person_scope=epgu.person_scope,
+        renewal=epgu.renewal,
+        redirect_uri=epgu.redirect_uri or "",
         scopes=epgu.scopes,
         timeout=epgu.esia_timeout,
     )

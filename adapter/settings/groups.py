@@ -192,6 +192,8 @@ class Epgu:
     esia_url: str | None
     api_keys: Mapping[str, tuple[str, str]] | None = field(repr=False)
     person_scope: str
+    renewal: str
+    redirect_uri: str | None
     scopes: tuple[str, ...]
     esia_timeout: float
 

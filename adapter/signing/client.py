@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 _Read = TypeVar("_Read")
-_ToSign = tuple[Literal["smev3-xml", "cms"], str, bytes]
+_ToSign = tuple[Literal["smev3-xml", "cms", "bare"], str, bytes]
 #: Content, and the data of a detached PKCS#7.
 _ToVerify = tuple[bytes, "bytes | None"]
 #: Key, algorithm and digest of content; and a PKCS#7 with algorithm and digest.
@@ -150,6 +150,18 @@ class SigningClient:
         await self._must_be_listed(key, await check(self._returned.check_cms, data, signed))
         return signed
 
+    async def sign_bare(self, data: bytes, *, key: str) -> tuple[bytes, bytes]:
+        """Return the bare signature value (s, then r, big-endian) over ``data`` and the certificate (DER) of ``key``.
+
+        The value is checked by that certificate where a GOST engine is at hand. Raises SignerError.
+        """
+        value = await self._sign("bare", key, data)
+        listed = next((one.certificate for one in await self.certificates() if one.name == key), None)
+        if listed is None:
+            raise SignerError(Code.SIGNATURE_REFUSED, f"В сервисе подписи нет ключа {key}", retryable=False)
+        self._returned.check_bare(data, value, listed)
+        return value, listed
+
     async def verify_cms(self, cms: bytes, data: bytes) -> list[SignatureVerdict]:
         """Return the verdict of the DER PKCS#7 ``cms`` over ``data``, one entry. Raises SignerError."""
         return await self._verify((cms, data), len(cms) + len(data))
@@ -215,7 +227,7 @@ class SigningClient:
         closing += [line.close() for line in self._signing_digests.values()]
         await asyncio.gather(self._verifying.close(), self._verifying_digests.close(), *closing)
 
-    async def _sign(self, kind: Literal["smev3-xml", "cms"], key: str, content: bytes) -> bytes:
+    async def _sign(self, kind: Literal["smev3-xml", "cms", "bare"], key: str, content: bytes) -> bytes:
         token = self._token(key)
         line = self._signing.get(token)
         if line is None:

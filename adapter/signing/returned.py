@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from adapter.xml.signature import Gost
 
 _DIGEST_BITS: Final = {32: 256, 64: 512}
+#: Bytes of a signature's value by a key of 256 and of 512 bits.
+_VALUE_BYTES: Final = frozenset({64, 128})
 _REFERENCE: Final = re.compile(rb"#[A-Za-z_][A-Za-z0-9_.-]*")
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
 #: Put into the three places to see that they are the ones that are read. No service gives such values.
@@ -76,6 +78,13 @@ class ReturnedSignatures:
             return fingerprint(gost_cms.signer_certificate(signature))
         except gost_cms.CmsError:
             raise wrong("подпись не читается") from None
+
+    def check_bare(self, data: bytes, value: bytes, certificate: bytes) -> None:
+        """Check the bare signature ``value`` over ``data`` by ``certificate`` (DER). Raises SignerError."""
+        if len(value) not in _VALUE_BYTES:
+            raise wrong("неизвестный размер значения подписи")
+        if self._gost is not None and not self._gost.verify(certificate, data, value):
+            raise wrong("подписано другое содержимое или другим ключом")
 
     def check_digest(self, digest: bytes, signature: bytes) -> str:
         """Check the detached PKCS#7 ``signature`` over content of ``digest``; return its certificate's fingerprint.

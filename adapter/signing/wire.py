@@ -78,9 +78,9 @@ class _Answer(BaseModel):
 
 
 class SignItem(_Request):
-    """``content`` is a standalone XML element (``smev3-xml``) or any bytes (``cms``)."""
+    """``content`` is a standalone XML element (``smev3-xml``) or any bytes (``cms``, ``bare``)."""
 
-    kind: Literal["smev3-xml", "cms"]
+    kind: Literal["smev3-xml", "cms", "bare"]
     key: str = Field(min_length=1, max_length=64)
     content: Base64
 
@@ -153,7 +153,7 @@ class Fault(_Answer):
 
 
 class SignedItem(_Answer):
-    """A signature (the ds:Signature element, or DER PKCS#7) or an error, never both."""
+    """A signature (the ds:Signature element, DER PKCS#7, or a bare value) or an error, never both."""
 
     signature: Base64 | None = None
     certificate_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 #: Roots in these namespaces belong to СМЭВ's own envelope; any other root is business content.
 ENVELOPE_NAMESPACES = "urn://x-artefacts-smev-gov-ru/services/message-exchange/"
 
-#: Content that is no XML: attachments by their bytes, and by their digest alone, which the service cannot look behind.
-_WORDS = frozenset({"cms", "cms-digest"})
+#: Content that is no XML: attachments by their bytes, by their digest alone, which the service cannot look behind, and
+#: any bytes by a bare value.
+_WORDS = frozenset({"cms", "cms-digest", "bare"})
 _ENVELOPE = (
     "smev3-xml:SenderProvidedRequestData",
     "smev3-xml:SenderProvidedResponseData",
@@ -31,6 +32,7 @@ _ENVELOPE = (
     "smev3-xml:Timestamp",
     "cms",
     "cms-digest",
+    "bare",
 )
 #: What keys may sign when keys.json says nothing: the system its envelopes, the official business content.
 DEFAULT_ALLOWED: Mapping[str, Sequence[str]] = {
@@ -46,7 +48,7 @@ class KeyringError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ServedKey:
-    """One key; ``allowed`` holds ``cms``, ``cms-digest``, ``smev3-xml:NAME`` or ``smev3-xml:*``.
+    """One key; ``allowed`` holds ``cms``, ``cms-digest``, ``bare``, ``smev3-xml:NAME`` or ``smev3-xml:*``.
 
     ``smev3-xml:NAME`` is a root NAME of СМЭВ's envelope; ``smev3-xml:*`` is any business root and never an envelope:
     an official's key signs no message of the system.
@@ -107,7 +109,8 @@ def _served(directory: Path, engine: GostEngine, name: str, allowed: Sequence[st
     if not isinstance(token, str) or len(token) < 16:
         raise KeyringError(f"tokens.json: {name} needs a token of at least 16 characters")
     if not all(isinstance(what, str) and (what in _WORDS or what.startswith("smev3-xml:")) for what in allowed):
-        raise KeyringError(f"keys.json: {name} lists something that is neither cms nor cms-digest nor smev3-xml:NAME")
+        rule = "neither cms nor cms-digest nor bare nor smev3-xml:NAME"
+        raise KeyringError(f"keys.json: {name} lists something that is {rule}")
     try:
         key = engine.load_key((directory / f"{name}.key.pem").read_bytes())
         certificate = pem.unarmor((directory / f"{name}.crt.pem").read_bytes())[2]

@@ -104,7 +104,13 @@ class Workshop:
         if isinstance(item, SignDigestItem):
             return self._digest(item, served)
         _bounded(item.content)
-        return self._xml(item, served) if item.kind == "smev3-xml" else self._cms(item, served)
+        make = {"smev3-xml": self._xml, "cms": self._cms, "bare": self._bare}[item.kind]
+        return make(item, served)
+
+    def _bare(self, item: SignItem, served: ServedKey) -> bytes:
+        if "bare" not in served.allowed:
+            raise RefusedError(Refusal.NOT_ALLOWED, "this key may not give bare signature values")
+        return self._engine.sign(served.key, item.content)
 
     def _digest(self, item: SignDigestItem, served: ServedKey) -> bytes:
         if "cms-digest" not in served.allowed:

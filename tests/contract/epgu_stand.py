@@ -127,7 +127,14 @@ class Parts:
     ) -> Stand:
         options = EpguOptions(
             url=changes.pop("url", self.url),
-            esia=EsiaOptions(url=esia or self.url, keys=KEYS, client_id=epgu_caller.SYSTEM, timeout=5),
+            esia=EsiaOptions(
+                url=esia or self.url,
+                keys=KEYS,
+                client_id=epgu_caller.SYSTEM,
+                timeout=5,
+                renewal=changes.pop("renewal", "v1"),
+                redirect_uri=changes.pop("redirect_uri", ""),
+            ),
             profiles={**PROFILES, profile.name: profile},
             profile=profile.name,
             timeout=10,

@@ -340,6 +340,14 @@ async def test_a_person_s_token_is_renewed_without_the_person(stand: Stand) -> N
     assert refusal(await stand.run("epgu.order.create", **META, person=NO_CONSENT_OID))[0] == "ESIA-007019"
 
 
+@pytest.mark.parametrize("redirect_uri", ["", "https://system.example/esia"])
+async def test_a_person_s_token_is_renewed_by_a_bare_signature_too(parts: Parts, redirect_uri: str) -> None:
+    stand = parts.stand(renewal="v3", redirect_uri=redirect_uri)
+    assert (await stand.result("epgu.order.create", **META, person=PERSON_OID))["order_id"]
+    assert (await stand.ledger("order"))[0]["user"] == PERSON_OID
+    assert refusal(await stand.run("epgu.order.create", **META, person=NO_CONSENT_OID))[0] == "ESIA-007019"
+
+
 async def test_a_token_of_the_command_is_used_and_never_journaled(stand: Stand, world: World) -> None:
     token = await world.person()
     number = (await stand.result("epgu.order.create", **META, token=token))["order_id"]

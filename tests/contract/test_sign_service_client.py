@@ -122,6 +122,22 @@ async def test_an_attachment_is_signed_and_verified(stand: _Stand, keys: Path, k
     assert (wrong.math, wrong.reason) == (False, "the digest is of other data")
 
 
+@pytest.mark.parametrize("key", ["ov", "ov512"])
+async def test_a_bare_value_is_right_by_the_certificate_that_comes_with_it(
+    stand: _Stand, keys: Path, gost: GostEngine, key: str
+) -> None:
+    value, certificate = await stand.client.sign_bare(b"parameters", key=key)
+    assert certificate == _der(keys, key)
+    assert gost.verify(certificate, b"parameters", value)
+    assert not gost.verify(certificate, b"parameterZ", value)
+
+
+async def test_an_official_gives_no_bare_values(stand: _Stand) -> None:
+    with pytest.raises(SignerError) as raised:
+        await stand.client.sign_bare(b"parameters", key="sp")
+    assert not raised.value.retryable
+
+
 async def test_a_document_without_signatures_has_no_verdicts(stand: _Stand) -> None:
     assert await stand.client.verify_xml(b"<a/>") == []
 

@@ -131,6 +131,7 @@ async def test_good_and_bad_items_of_one_call_are_answered_each_by_itself(caller
             _item("ov", b"<a>"),
             _item("ov", b'<!DOCTYPE a [<!ENTITY e "e">]><a>&e;</a>'),
             _item("ov", b"attachment", "cms"),
+            _item("ov", b"parameters", "bare"),
         ),
     )
     assert status == 200
@@ -142,6 +143,7 @@ async def test_good_and_bad_items_of_one_call_are_answered_each_by_itself(caller
         (403, "NOT_ALLOWED"),
         (422, "NOT_XML"),
         (422, "NOT_XML"),
+        "signed",
         "signed",
     ]
 

@@ -46,7 +46,8 @@ class ApiKey:
 class EsiaOptions:
     """ЕСИА. ``keys`` are API-Keys by name, the first one serves commands that name none.
 
-    ``client_id`` is the mnemonic of the system: with it, tokens of persons are renewed, signed by ``sign_key``.
+    ``client_id`` is the mnemonic of the system: with it, tokens of persons are renewed, signed by ``sign_key``. By
+    ``renewal`` v1 that is a PKCS#7, by v3 a bare GOST value; ``redirect_uri`` is a part of the latter where it is set.
     ``person_scope`` is the scope of a renewal, ``{oid}`` being the person. ``scopes`` are those a token should have:
     one that lacks any is told in the log. ``timeout`` is seconds for one call.
     """
@@ -55,6 +56,8 @@ class EsiaOptions:
     keys: Mapping[str, ApiKey] = field(default_factory=dict)
     client_id: str = ""
     sign_key: str = "ov"
+    renewal: str = "v1"
+    redirect_uri: str = ""
     person_scope: str = "prm_chg?oid={oid}"
     scopes: tuple[str, ...] = ("http://lk.gosuslugi.ru/api-order",)
     timeout: float = 15

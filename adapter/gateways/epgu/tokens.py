@@ -24,6 +24,8 @@ from adapter.errors import AdapterError, Code, KnownError, SignerError
 from adapter.gateways.epgu.errors import ErrorClass, Failure, of_esia, token_refused
 from adapter.gateways.epgu.options import Clock, EsiaOptions, utc_now
 from adapter.gateways.epgu.statements import AwayError
+from adapter.signing.libcrypto import GostUnavailableError
+from adapter.signing.streebog import StreamingStreebog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -197,25 +199,40 @@ class Tokens:
         return await self._ask("GET", path, None, ("accessTkn", "access_token"))
 
     async def _renewed(self, oid: str) -> str:
-        """Return a new token of a person who gave consent: OAuth 2.0, client_credentials, client_secret by PKCS#7."""
+        """Return a new token of a person who gave consent: OAuth 2.0, client_credentials, client_secret signed."""
         options = self._options
         if not options.client_id:
             raise TokenError(
                 token_refused({"rule": "no client_id"}, "Маркеры физических лиц не настроены"), retryable=False
             )
-        moment = self._clock().astimezone(UTC).strftime(_TIMESTAMP)
-        scope, state = options.person_scope.format(oid=oid), str(uuid4())
-        signed = f"{scope}{moment}{options.client_id}{state}".encode()
         form = {
             "client_id": options.client_id,
-            "client_secret": _base64url(await self._signer.sign_cms(signed, key=options.sign_key)),
             "grant_type": "client_credentials",
-            "scope": scope,
-            "state": state,
-            "timestamp": moment,
+            "scope": options.person_scope.format(oid=oid),
+            "state": str(uuid4()),
+            "timestamp": self._clock().astimezone(UTC).strftime(_TIMESTAMP),
             "token_type": "Bearer",
         }
+        if options.renewal == "v3":
+            form |= await self._signed_bare(form)
+            return await self._ask("POST", "/aas/oauth2/v3/te", form, ("access_token", "accessTkn"))
+        signed = _joined(form, "scope", "timestamp", "client_id", "state")
+        form["client_secret"] = _base64url(await self._signer.sign_cms(signed, key=options.sign_key))
         return await self._ask("POST", "/aas/oauth2/te", form, ("access_token", "accessTkn"))
+
+    async def _signed_bare(self, form: Mapping[str, str]) -> dict[str, str]:
+        """Return what the third version adds: the bare GOST value over its parameters, and whose certificate it is."""
+        redirect = {"redirect_uri": self._options.redirect_uri} if self._options.redirect_uri else {}
+        signed = _joined({**form, **redirect}, "client_id", "scope", "timestamp", "state", "redirect_uri")
+        value, certificate = await self._signer.sign_bare(signed, key=self._options.sign_key)
+        try:
+            streebog = StreamingStreebog()
+        except GostUnavailableError:
+            rule = {"rule": "no GOST engine for the certificate's digest"}
+            raise TokenError(token_refused(rule), retryable=False) from None
+        streebog.update(certificate)
+        thumbprint = streebog.digest().hex().upper()
+        return {**redirect, "client_secret": _base64url(value), "client_certificate_hash": thumbprint}
 
     async def _ask(self, method: str, target: str, form: Mapping[str, str] | None, names: tuple[str, ...]) -> str:
         """Make one call of ЕСИА and return the token of its answer. Raises TokenError."""
@@ -252,6 +269,11 @@ class Tokens:
         lacking = [scope for scope in self._options.scopes if scope.partition("?")[0] not in had]
         if lacking:
             _log.warning("epgu.token-lacks-scopes", source="esia", count=len(lacking))
+
+
+def _joined(form: Mapping[str, str], *names: str) -> bytes:
+    """Return the values of parameters one after another: what a client_secret is over."""
+    return "".join(form.get(name, "") for name in names).encode()
 
 
 def _refused(failure: Failure) -> TokenError:
