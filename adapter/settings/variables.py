@@ -262,7 +262,8 @@ VARIABLES: tuple[Variable, ...] = (
     _V("ESIA_RENEWAL", "epgu", "renewal", read.choice("v1", "v3"),
        "How a person's token is renewed: v1 signs by PKCS#7, v3 by a bare GOST value (the key needs permission bare)",
        "v1"),
-    _V("ESIA_REDIRECT_URI", "epgu", "redirect_uri", read.url, "Parameter redirect_uri of the system in ЕСИА, sent and signed with v3"),
+    _V("ESIA_REDIRECT_URI", "epgu", "redirect_uri", read.url,
+       "Parameter redirect_uri of the system in ЕСИА, sent and signed with v3"),
     _V("ESIA_SCOPES", "epgu", "scopes", read.scopes, "Scopes that a token should have: the log tells of one that lacks"
        " any", "http://lk.gosuslugi.ru/api-order"),
     _V("ESIA_TIMEOUT", "epgu", "esia_timeout", read.seconds(1, 300), "Time for one call of ЕСИА, seconds", "15"),
