@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+#: Seconds by which an ack lets the commands go first while the broker may hand over many more: nobody waits for it, and
+#: it takes others along.
+_LULL: Final = 0.002
 #: Bytes of one batch that is handed over; one delivery always goes.
 _HEAVY: Final = 8 * 2**20
 #: Seconds after which a batch that is not durable is stuck; a call may take ten minutes.
@@ -210,6 +213,8 @@ class QueueConsumer:
                 self._acks.clear()
                 await self._acks.wait()
                 continue
+            if not self._drained and len(self._durable) < self._prefetch // 4:
+                await asyncio.sleep(_LULL)
             batch, self._durable = self._durable, []
             await self._ack(channel, batch)
 
