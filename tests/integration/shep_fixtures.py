@@ -79,6 +79,8 @@ async def shep(  # noqa: PLR0917 — fixtures
             "SHEP_SERVICES_FILE": str(services),
             "SHEP_SYNC_URL": stand.url("/shep/sync"),
             "SHEP_ASYNC_URL": stand.url("/shep/async"),
+            "VSHEP_SYNC_URL": stand.url("/vshep/sync"),
+            "VSHEP_ASYNC_URL": stand.url("/vshep/async"),
             "SHEP_SENDER_ID": "adapter",
             "SHEP_PASSWORD": "adapter-password",
             "SHEP_BIN": OWN_BIN,

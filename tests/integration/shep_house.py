@@ -70,6 +70,21 @@ poll_interval = "1 секунда"
 poll_amount = 2
 
 [[services]]
+key = "SyncOutside"
+system = "other"
+name = "ТЕСТ Сервис ВШЭП, отвечающий сразу"
+mode = "Синхронный"
+contour = "ВШЭП"
+
+[[services]]
+key = "AsyncOutside"
+system = "other"
+name = "ТЕСТ Сервис ВШЭП"
+mode = "Асинхронный"
+delivery = "PUSH"
+contour = "ВШЭП"
+
+[[services]]
 key = "AsyncAnswered"
 system = "other"
 name = "ТЕСТ Сервис, ответом которого заканчивается команда"
