@@ -1,4 +1,4 @@
-"""``adapter docs errors``: the documents that are generated from the code, so that they cannot lie about it."""
+"""``adapter docs``: the documents that are generated from the code, so that they cannot lie about it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Final
 from adapter.errors import Code, Retry
 from adapter.gateways.smev3.faults import CODE_RULES, RULES, FaultRule, Outcome
 from adapter.lockers.refusals import Refusal
+from adapter.paths import SCHEMAS
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Mapping, Sequence
+
+#: Where the documents of a checkout are.
+DOCS: Final = SCHEMAS.parent / "docs"
+_SERVICES: Final = "services"
 
 #: What each retry class means to the one who published the command.
 _RETRY: Final[Mapping[Retry, str]] = {
@@ -185,12 +190,29 @@ again; a bare fault that blames the client is final.
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = subparsers.add_parser("docs", help="print a document that is generated from the code")
-    parser.add_argument("document", choices=sorted(DOCUMENTS))
+    parser.add_argument("document", choices=[*sorted(DOCUMENTS), _SERVICES])
+    parser.add_argument("action", nargs="?", help="services: print this action's page alone")
+    parser.add_argument("--write", action="store_true", help="renew the files below docs/ of this checkout instead")
     parser.set_defaults(run=_print)
 
 
 def _print(options: argparse.Namespace) -> int:
-    sys.stdout.write(DOCUMENTS[options.document]())
+    if options.document != _SERVICES:
+        pages = {DOCS / f"{options.document}.md": DOCUMENTS[options.document]()}
+    else:
+        from adapter.contract.pages import pages as generated  # noqa: PLC0415  — every service is loaded for it
+
+        present = {path.name: path.read_text("utf-8") for path in (DOCS / _SERVICES).glob("*.md")}
+        pages = {DOCS / _SERVICES / name: text for name, text in generated(present).items()}
+    wanted = {path: text for path, text in pages.items() if options.action in (None, path.stem)}
+    if not wanted:
+        print(f"no page is generated for {options.action}", file=sys.stderr)
+        return 1
+    for path, text in wanted.items():
+        if options.write:
+            path.write_text(text, "utf-8")
+        else:
+            sys.stdout.write(text)
     return 0
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from adapter.contract.catalog import services
 from adapter.contract.events import BY_NAME
+from adapter.contract.words import WORDS
 from adapter.services.attachments import FIELD
 
 if TYPE_CHECKING:
@@ -179,7 +182,7 @@ def _result(service: Service) -> tuple[Schema, Schema]:
     answer = getattr(service, "answer", None)
     if answer is None:
         shown = [example.reply["result"] for example in service.examples if "result" in example.reply]
-        return inferred(shown), {}
+        return inferred(shown, _words(service)), {}
     schema = _cleaned(answer.model_json_schema(mode="serialization"))
     definitions: Schema = schema.pop(_DEFINITIONS, {})
     for definition in definitions.values():
@@ -191,17 +194,40 @@ def _result(service: Service) -> tuple[Schema, Schema]:
     return {"type": "object", "properties": whole}, definitions
 
 
-def inferred(values: Sequence[Any]) -> Schema:
-    """Return the widest honest schema of what the examples show: members and types, nothing demanded."""
+def _words(service: Service) -> Mapping[str, str]:
+    """Return descriptions by name: of fields of commands to the same gateway, of this one, of members of results."""
+    alike = [other for other in services().values() if other.gateway == service.gateway]
+    found = {name: word for one in (*alike, service) for name, word in _described(one.action)}
+    return {**found, **WORDS.get(service.gateway, {})}
+
+
+@cache
+def _described(action: str) -> Sequence[tuple[str, str]]:
+    """Return the descriptions of a command's fields."""
+    command = command_schema(services()[action])
+    parts = [*command.get(_DEFINITIONS, {}).values(), command]
+    named = [(name, member.get("description")) for part in parts for name, member in part.get("properties", {}).items()]
+    return [(name, word) for name, word in named if word]
+
+
+def inferred(values: Sequence[Any], words: Mapping[str, str]) -> Schema:
+    """Return the widest honest schema of what the examples show: members and types, nothing demanded.
+
+    ``words`` are descriptions by name.
+    """
     kinds = {kind for value in values for kind in _kinds(value)}
     schema: Schema = {"type": sorted(kinds)} if kinds and "null" not in kinds else {}
     objects = [value for value in values if isinstance(value, dict)]
     lists = [value for value in values if isinstance(value, list | tuple)]
     if objects:
         names = dict.fromkeys(name for value in objects for name in value)
-        schema["properties"] = {name: inferred([value[name] for value in objects if name in value]) for name in names}
+        schema["properties"] = {
+            name: inferred([value[name] for value in objects if name in value], words)
+            | ({"description": words[name]} if words.get(name) else {})
+            for name in names
+        }
     if any(lists):
-        schema["items"] = inferred([item for value in lists for item in value])
+        schema["items"] = inferred([item for value in lists for item in value], words)
     if len(kinds) == 1 and "type" in schema:
         (schema["type"],) = kinds
     return schema

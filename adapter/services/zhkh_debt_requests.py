@@ -288,6 +288,9 @@ class ZhkhDebtRequests(InformationType):
 
     action = "zhkh-debt-requests"
     title = "Направление в ГИС ЖКХ запросов о наличии задолженности по оплате жилищно-коммунальных услуг"
+    #: What the page of the service says beside what is known of it anyway.
+    attributes: ClassVar[Mapping[str, str]] = {"Версия МР": "3.4"}
+    partner = "ГИС ЖКХ"
     schema: str | None = "zhkh-debt-requests/1.0.0/debt-requests.xsd"
     examples: Sequence[Example] = EXAMPLES
     request = ImportDebtRequestsRequest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -18,12 +19,15 @@ from adapter import cli
 from adapter.cli_asyncapi import DOCUMENT, FOLDER, files
 from adapter.contract.catalog import events, services
 from adapter.contract.events import BY_NAME, example_of
+from adapter.contract.pages import DRAFTED, pages, service_page
 from adapter.contract.schemas import command_schema, event_schema, reply_schema
+from adapter.contract.variables import switches, variables_of
 from adapter.errors import Code, InvalidCommandError, KnownError
 from adapter.exchange import Command, Event
 from adapter.incoming import Incoming, Match
 from adapter.paths import SCHEMAS
 from adapter.services.registry import make_providers, make_services
+from adapter.settings import VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     from adapter.incoming import Matching
 
 ACTIONS = sorted(services())
+SERVICE_PAGES = SCHEMAS.parent / "docs" / "services"
 _SAMPLES = {"SHEP_SERVICES_FILE": str(SCHEMAS.parent / "deploy/local/shep-services.toml")}
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -241,3 +246,70 @@ def test_a_reply_of_an_error_is_taken_by_the_schema_of_every_reply() -> None:
     error = KnownError(Code.INTERNAL, details={"a": 1}).to_wire()
     for action in ACTIONS:
         Draft202012Validator(reply_schema(services()[action])).validate({"error": error})
+
+
+def test_the_committed_pages_are_what_the_code_generates() -> None:
+    present = {path.name: path.read_text("utf-8") for path in SERVICE_PAGES.glob("*.md")}
+    wanted = pages(present)
+    changed = [name for name, text in wanted.items() if present.get(name) != text]
+    by_hand = {"epgu.md", "epgu-correspondence.md", "postamat.md", "shep.md", "smev3-provider.md"}
+    stale = set(present) - set(wanted) - by_hand - {f"{action}.md" for action in DRAFTED}
+    assert (changed, stale) == ([], set()), "renew them: adapter docs services --write"
+
+
+def test_every_action_has_a_page_and_every_event_a_section() -> None:
+    there = {path.name for path in SERVICE_PAGES.glob("*.md")}
+    assert {f"{action}.md" for action in ACTIONS} <= there
+    page = (SERVICE_PAGES / "events.md").read_text("utf-8")
+    assert [name for name in events() if f"\n## {name}\n" not in page] == []
+
+
+@pytest.mark.parametrize("action", sorted(set(ACTIONS) - DRAFTED))
+def test_a_page_tells_every_field_of_the_command_and_every_example(action: str) -> None:
+    service = services()[action]
+    page = service_page(service, "")
+    schema = command_schema(service)
+    named = [name for part in (schema, *schema.get("$defs", {}).values()) for name in part.get("properties", {})]
+    assert [name for name in named if f"| {name} | " not in page] == []
+    shown = [json.loads(block) for block in re.findall(r"^```json\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)]
+    examples = [part for example in service.examples for part in (example.request, example.reply)]
+    assert shown == json.loads(json.dumps(examples))
+    for heading in ("Переменные окружения", "Принимаемые параметры", "Параметры ответа"):
+        assert f"\n## {heading}\n" in page
+    assert not re.search(r"^\| \w+ \| +\|", page, re.MULTILINE), "a field without a word"
+    rows = [line for line in page.splitlines() if line.startswith("| ")]
+    assert [row for row in rows if row.replace("\\|", "").count(" | ") not in (1, 3)] == []
+
+
+@pytest.mark.parametrize("action", sorted(set(ACTIONS) - DRAFTED))
+def test_every_member_of_a_result_is_described(action: str) -> None:
+    result = reply_schema(services()[action])["properties"]["result"]["anyOf"][0]
+    assert list(_undescribed(result)) == []
+
+
+def _undescribed(schema: Mapping[str, Any]) -> Iterator[str]:
+    for name, part in schema.get("properties", {}).items():
+        if not part.get("description"):
+            yield name
+        yield from _undescribed(part)
+        yield from _undescribed(part.get("items", {}))
+
+
+def test_notes_that_were_written_by_hand_stay() -> None:
+    name = "zhkh-debt-requests.md"
+    page = pages({name: service_page(services()["zhkh-debt-requests"], "Слово человека\n")})[name]
+    assert "\n<!-- notes -->\nСлово человека\n<!-- /notes -->\n" in page
+
+
+def test_the_switches_of_services_stand_on_their_pages() -> None:
+    named = {
+        name for service in services().values() for names, _ in variables_of(service) for name in names.split(", ")
+    }
+    assert switches() <= named
+    assert named <= {variable.name for variable in VARIABLES}
+
+
+def test_the_command_prints_one_page_and_refuses_one_that_is_not_generated(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["docs", "services", "epgu.order.create"]) == 0
+    assert capsys.readouterr().out == (SERVICE_PAGES / "epgu.order.create.md").read_text("utf-8")
+    assert cli.main(["docs", "services", "nonsense"]) == 1

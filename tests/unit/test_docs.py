@@ -43,6 +43,7 @@ _NO_VARIABLES = {
     "MESSAGE_NOT_ACCTEPTED",
     "NOT_RESEND",
     "NO_DATA",
+    "REQ_NOT_FOUND",
     "R_ONE",
     "SIGNED_BY_CONSUMER",
     "SIM_EPGU_URL",

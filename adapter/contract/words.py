@@ -1,0 +1,98 @@
+"""What members of results are called, where no model says it: in Russian, for pages and schemas alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_RECEIPT: Final = "Строка для расписки заявителю"
+
+#: Members of results by gateway; a test holds the table to the results that examples show.
+WORDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "smev3": {
+        "message_id": "MessageID того, что отправлено",
+        "request_message_id": "MessageID запроса, на который отвечают",
+        "final": "Окончательный ли это ответ",
+    },
+    "epgu": {
+        "total": "Сколько всего",
+        "items": "Записи справочника",
+        "value": "Код",
+        "parent_value": "Код вышестоящей записи",
+        "title": "Наименование",
+        "is_leaf": "Нижестоящих записей нет",
+        "attributes": "Атрибуты записи",
+        "attribute_values": "Значения атрибутов",
+        "source": "Источник",
+        "children": "Нижестоящие записи",
+        "field_errors": "Ошибки в полях запроса",
+        "file": "Файл",
+        "mime_type": "Тип содержимого",
+        "size": "Размер, байт",
+        "sha256": "SHA-256",
+        "archive": "Отправленный архив",
+        "chunks": "Сколько частей",
+        "cancel_requested": "Отмена запрошена; о результате сообщают статусы",
+        "code": "Код состояния обработки",
+        "message": "Пояснение",
+        "message_id": "Номер сообщения, если он есть",
+        "final": "Обработка закончена",
+        "success": "Обработка закончена успешно",
+        "order": "Детали заявления",
+        "raw": "Детали, как они пришли, если не читаются",
+        "cancel_allowed": "Отмена разрешена",
+        "status_history_id": "Номер текущего статуса",
+        "service_code": "Код услуги",
+        "orders": "Заявления",
+        "found": "Найдено ли заявление",
+        "status": "Статус",
+        "status_id": "Код статуса",
+        "status_name": "Название статуса",
+        "updated": "Когда изменился",
+        "order_id": "Номер заявления",
+        "name": "Имя",
+        "content_base64": "Содержимое файла, если он небольшой",
+    },
+    "postamat": {
+        "type": "Тип постамата",
+        "address": "Адрес постамата",
+        "status": "Результат",
+        "message": "Пояснение",
+        "state": "Состояние дела",
+        "place": "В каком постамате лежит",
+        "cell": "В какой ячейке лежит",
+        "put_at": "Когда положили",
+        "movements": "Движение дела, по порядку",
+        "operation": "Действие постамата: put-case, issue или back",
+        "at": "Когда",
+        "receipt_line": _RECEIPT,
+        "cases": "Дела",
+        "until": "До какого времени хранится",
+        "overdue": "Срок хранения прошёл; в списке — сколько таких дел",
+        "active": "Постамат используется",
+        "lockers": "Постаматы",
+        "text": "Содержимое QR-кода",
+        "png": "QR-код, картинка",
+        "svg": "QR-код, SVG",
+        "sheet": "Лист для специалиста, PDF",
+        "name": "Имя файла",
+        "content_base64": "Содержимое файла",
+    },
+    "shep": {
+        "response_date": "Время ответа шлюза",
+        "session_id": "Сеанс шлюза",
+        "messages": "Сообщения",
+        "notification_id": "Идентификатор уведомления",
+        "message_state": "Состояние сообщения",
+        "status": "Статус",
+        "status_code": "Код статуса",
+        "status_message": "Пояснение",
+        "status_date": "Время статуса",
+        "response_info": "Сведения об ответе",
+        "response_data": "Данные ответа",
+        "code": "Код статуса",
+        "message": "Пояснение",
+    },
+}
