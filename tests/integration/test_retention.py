@@ -239,6 +239,24 @@ async def test_a_day_that_somebody_reads_is_left_for_the_next_run(
     assert f"proof_{OLD:%Y%m%d}" not in await books.days()
 
 
+async def test_a_row_that_a_worker_is_changing_is_left_for_another_day(books: Books, postgres: LocalPostgres) -> None:
+    one = await books.exchange("expired")
+    worker = await asyncpg.connect(
+        host=postgres.host,
+        port=postgres.port,
+        user=postgres.user,
+        password=postgres.password,
+        database="test_retention",
+    )
+    async with worker.transaction():
+        await worker.execute("update exchanges set state = 'answered' where id = $1", one)  # a late answer
+        async with asyncio.timeout(10):
+            assert (await run(books.connection, RULE, NOW)).exchanges == 0
+    await worker.close()
+    assert (await run(books.connection, RULE, NOW)).exchanges == 0
+    assert await books.left() == {one}
+
+
 async def test_small_registers_lose_what_is_old(books: Books) -> None:
     await books.connection.executemany(
         "insert into locker_calls (key, at) values ($1, $2)", [(b"old", OLD), (b"young", YOUNG)]
