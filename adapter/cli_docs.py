@@ -60,6 +60,10 @@ _MEANING: Final[Mapping[Code, str]] = {
         "An earlier exchange of the same order or case has not ended, and order is kept: nothing was sent yet. Seen in "
         "the journal alone."
     ),
+    Code.THROTTLED: (
+        "The registry of the ШЭП declares a throttled delivery point, and as many messages as it takes have left: this "
+        "one waits its turn inside the deadline. As `details.cause` of `ADAPTER-EXPIRED` nothing was sent."
+    ),
     Code.GATEWAY_PROTOCOL: (
         "The gateway's answer breaks its protocol: no SOAP envelope, another MessageId, a client fault without a "
         "class. As a reply it is final; of an unreadable answer to a send it is the cause of a retry."

@@ -54,6 +54,11 @@ class Code(Enum):
         "Команда ждёт: прежняя по тому же заявлению или делу ещё не завершена",
         Retry.LATER,
     )
+    THROTTLED = (
+        "ADAPTER-THROTTLED",
+        "Отправка отложена: точка доставки принимает не больше объявленного числа сообщений",
+        Retry.LATER,
+    )
     GATEWAY_PROTOCOL = ("ADAPTER-GATEWAY-PROTOCOL", "Ответ шлюза не соответствует протоколу", Retry.OPERATOR)
     ANSWER_UNREADABLE = (
         "ADAPTER-ANSWER-UNREADABLE",

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from adapter.errors import ConfigurationError
 from adapter.gateways.shep import Level, Profile, ShepGateway, ShepOptions
+from adapter.gateways.shep.follower import Followed, ShepFollower
+from adapter.gateways.shep.pacing import Pace, Pacing
+from adapter.gateways.shep.points import Points, Watched
 from adapter.gateways.shep.puller import Pulled, ShepPuller
 from adapter.gateways.shep.security import TransportSecurity
 from adapter.gateways.shep.sharing import Shared
@@ -58,9 +61,18 @@ async def open_shep(
     )
     session = await stack.enter_async_context(make_session(timeout=max(shep.sync_timeout, shep.async_timeout)))
     signer = make_signer(shep, signing, sign_session)
+    lending = Lending(DatabaseAddress(settings.database.connect_arguments()).connect)
+    stack.push_async_callback(lending.aclose)
+    shared = Shared(lending.lend, away=(JournalUnavailableError,))
+    pacing = Pacing(paces(shep.registry), shared)
     gateways = {
         options.name: ShepGateway(
-            options, session=session, signer=signer, observe=partial(observer.gateway_call, gateway=options.name)
+            options,
+            session=session,
+            signer=signer,
+            observe=partial(observer.gateway_call, gateway=options.name),
+            pacing=pacing,
+            count=observer.count,
         )
         for options in contours(shep)
     }
@@ -72,13 +84,56 @@ async def open_shep(
     )
     watch = EmergencyWatch(Calendar(shep.zone, frozenset(shep.holidays or ())))
     registry = replace(registry, registers={**registry.registers, watch.name: watch})
-    sources: list[ArrivalSource] = [_endpoint(shep, signer)] if ours and shep.listen is not None else []
-    if ours:
-        lending = Lending(DatabaseAddress(settings.database.connect_arguments()).connect)
-        stack.push_async_callback(lending.aclose)
-        shared = Shared(lending.lend, away=(JournalUnavailableError,))
-        sources += [ShepPuller(pulled(shep.registry), gateways, shared, observer.count)]
+    if not ours:
+        return registry, []
+    told = partial(observer.gateway_call, gateway="shep")
+    follower = ShepFollower(followed(shep.registry), gateways, shared, count=observer.count, observe=told)
+    sources: list[ArrivalSource] = [follower, ShepPuller(pulled(shep.registry), gateways, shared, observer.count)]
+    if shep.listen is not None:
+        points = Points(watched(shep), shared, observer.count)
+        sources.append(_endpoint(shep, signer, points, follower))
     return registry, sources
+
+
+def paces(registry: ShepRegistry) -> dict[tuple[str, str], Pace]:
+    """Return what our sends are held to, by service and route: the throttled delivery points, as they are declared."""
+    declared = {
+        point.id: Pace(point.id, point.requests, seconds_of(point.throttling_timeout))
+        for point in registry.points
+        if point.throttling and point.requests and point.throttling_timeout
+    }
+    targets = [(service.key, "", service.point) for service in registry.services]
+    targets += [(service.key, route.name, route.point) for service in registry.services for route in service.routes]
+    return {(key, route): declared[point] for key, route, point in targets if point in declared}
+
+
+def followed(registry: ShepRegistry) -> list[Followed]:
+    """Return the services whose messages are followed."""
+    return [
+        Followed(service.key, service.gateway, told=bool(service.status_notifications))
+        for service in registry.services
+        if service.is_async
+    ]
+
+
+def watched(shep: Shep) -> list[Watched]:
+    """Return our own delivery points that are declared to be switched off after errors, and what is delivered there.
+
+    Ours are those of our own services; what others answer us is delivered to them too.
+    """
+    registry = shep.registry
+    organisations = {row.key for row in registry.organisations if row.bin == shep.bin}
+    systems = {row.key for row in registry.systems if row.owner in organisations}
+    own = [service for service in registry.services if service.system in systems and service.delivery == "PUSH"]
+    used = {
+        service.key for service in registry.services if service.delivery == "PUSH" and service.system not in systems
+    }
+    found = []
+    for point in registry.points:
+        mine = {service.key for service in own if point.id in {service.point, *(row.point for row in service.routes)}}
+        if mine and point.max_errors and point.max_interval:
+            found.append(Watched(point.id, point.max_errors, seconds_of(point.max_interval), frozenset(mine | used)))
+    return found
 
 
 def pulled(registry: ShepRegistry) -> list[Pulled]:
@@ -96,7 +151,7 @@ def pulled(registry: ShepRegistry) -> list[Pulled]:
     ]
 
 
-def _endpoint(shep: Shep, signer: KzSigner) -> ShepEndpoint:
+def _endpoint(shep: Shep, signer: KzSigner, points: Points, follower: ShepFollower) -> ShepEndpoint:
     """Return the doors that the gateway calls. Raises ConfigurationError."""
     if shep.listen is None or shep.public_url is None:
         raise ConfigurationError({"SHEP_PUBLIC_URL": "is required with SHEP_LISTEN"})
@@ -125,6 +180,8 @@ def _endpoint(shep: Shep, signer: KzSigner) -> ShepEndpoint:
         zone=shep.zone,
         tls=shep.listener_context(),
         networks=shep.networks,
+        points=points,
+        told=follower.told,
     )
     return ShepEndpoint(options, security)
 

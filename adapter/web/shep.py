@@ -34,13 +34,14 @@ from adapter.web.shep_wsdl import describe
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from datetime import tzinfo
     from ipaddress import IPv4Network, IPv6Network
 
     from adapter.gateways.shep.messages import Message
     from adapter.gateways.shep.operations import Operation
     from adapter.gateways.shep.options import Profile
+    from adapter.gateways.shep.points import Points
     from adapter.gateways.shep.security import TransportSecurity
     from adapter.incoming import Arrivals
 
@@ -51,6 +52,8 @@ _GUID: Final = re.compile(r"\{[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}
 _ARRIVAL: Final = 30.0
 _DURABLE: Final = 20.0
 _LISTEN_AGAIN: Final = 5.0
+#: Seconds that a caller's answer may wait until it is noted how the call went.
+_NOTED: Final = 2.0
 _INLINE_BYTES: Final = 256 * 1024
 #: Which operations each door has.
 DOORS: Final[Mapping[str, tuple[str, ...]]] = {"client": (PUSH, PUSH_STATUS), "sync": (SYNC_SEND,)}
@@ -66,7 +69,8 @@ class EndpointOptions:
     ``known`` tells whether a synchronous service is ours to answer, ``registered`` whether there is a service of that
     name at all: messages of others are refused. With ``tls`` the listener speaks https; ``networks`` are those from
     which a service without signatures may be called, ``None`` being all. ``patience`` is how long, in seconds, a
-    synchronous caller is held.
+    synchronous caller is held, ``in_time`` how long anybody else waits for an answer. ``points`` hears of every call
+    that failed, ``told`` of the state of a message of ours.
     """
 
     listen: tuple[str, int]
@@ -78,6 +82,9 @@ class EndpointOptions:
     tls: ssl.SSLContext | None = None
     networks: Sequence[IPv4Network | IPv6Network] | None = None
     patience: float = 50.0
+    in_time: float = 30.0
+    points: Points | None = None
+    told: Callable[[str, str], Awaitable[None]] | None = None
 
 
 class _FaultError(Exception):
@@ -130,25 +137,31 @@ class ShepEndpoint:
     def _door(self, door: str, arrivals: Arrivals) -> Callable[[web.Request], Any]:
         async def take(request: web.Request) -> web.Response:
             operation: Operation | None = None
-            profile = self.options.profile_of(None)
+            profile, service_id, incoming = self.options.profile_of(None), "", None
             try:
-                message = await _read(request)
-                key = _operation_key(message, door)
-                operation = OPERATIONS[key]
-                profile = self.options.profile_of(service_of(message.values))
-                self._must_be_near(request.remote, profile)
-                incoming = await self._judged(key, message, profile)
-                await _keep(arrivals, incoming)
-                values = await self._answered(key, message, incoming, arrivals)
-                content, status = _payload(operation, values), 200
-            except _FaultError as fault:
+                async with asyncio.timeout(None if door == "sync" else self.options.in_time):
+                    message = await _read(request)
+                    key = _operation_key(message, door)
+                    operation = OPERATIONS[key]
+                    service_id = service_of(message.values) or ""
+                    profile = self.options.profile_of(service_id)
+                    self._must_be_near(request.remote, profile)
+                    incoming = await self._judged(key, message, profile)
+                    await _keep(arrivals, incoming)
+                    values = await self._answered(key, message, incoming, arrivals)
+                    content, status = _payload(operation, values), 200
+            except (_FaultError, TimeoutError) as error:
+                fault = error if isinstance(error, _FaultError) else _away()
                 log.info("shep.call-refused", operation=operation.name if operation else "", code=fault.code)
                 content, status = self._fault(operation, fault), 500
             except Exception as error:  # noqa: BLE001  — the last line of defence: whoever calls reads faults alone
                 log.error("shep.call-failed", error=type(error).__name__)  # noqa: TRY400  — its text may hold values
                 failed = _FaultError("Server", Code.INTERNAL.wire, Code.INTERNAL.sentence)
                 content, status = self._fault(operation, failed), 500
-            return await self._signed(content, status, profile)
+            response = await self._signed(content, status, profile)
+            if door == "client":
+                await self._note(service_id, incoming if response.status == 200 else None)
+            return response
 
         return take
 
@@ -164,6 +177,20 @@ class ShepEndpoint:
         mapped = getattr(address, "ipv4_mapped", None) or address
         if mapped is None or not any(mapped in network for network in networks):
             raise _FaultError("Client", Code.GATEWAY_SIGNATURE.wire, "Вызов без подписи из этой сети не принимается")
+
+    async def _note(self, service_id: str, incoming: Incoming | None) -> None:
+        """Tell the watchers what became of a call, ``None`` for a failed one; no caller waits for them long."""
+        points, told = self.options.points, self.options.told
+        try:
+            async with asyncio.timeout(_NOTED):
+                if incoming is None and points is not None:
+                    await points.failed(service_id)
+                elif incoming is not None and incoming.action == _ACTIONS[PUSH] and points is not None:
+                    await points.delivered(service_id)
+                elif incoming is not None and incoming.action == _ACTIONS[PUSH_STATUS] and told is not None:
+                    await told(incoming.subject, str(incoming.facts.get("message_state", "")))
+        except TimeoutError:
+            log.info("shep.call-not-noted")
 
     async def _judged(self, key: str, message: Message, profile: Profile) -> Incoming:
         """Return the message to be kept, once it is believed. Raises _FaultError."""

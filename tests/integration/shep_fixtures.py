@@ -68,6 +68,7 @@ async def shep(  # noqa: PLR0917 — fixtures
                 "delivery_notifications": True,
                 "pull_again": True,
             },
+            {"service_id": "AsyncThrottled", "owner": "other", "mode": "async", "point": 1, "users": BOTH},
             {"service_id": "AsyncAnswered", "owner": "other", "mode": "async", "point": 1, "users": BOTH},
         ],
     }

@@ -42,6 +42,7 @@ system = "adapter"
 name = "ТЕСТ Наш сервис с отложенным ответом"
 mode = "Асинхронный"
 delivery = "PUSH"
+point = 7
 
 [[services]]
 key = "OwnOpen"
@@ -83,6 +84,33 @@ name = "ТЕСТ Сервис ВШЭП"
 mode = "Асинхронный"
 delivery = "PUSH"
 contour = "ВШЭП"
+
+[[services]]
+key = "AsyncThrottled"
+system = "other"
+name = "ТЕСТ Сервис с тротлингом"
+mode = "Асинхронный"
+delivery = "PUSH"
+point = 9
+
+[[points]]
+id = 7
+url = "https://adapter.example.org/shep/async"
+call = 2
+repeats = 10
+async_timeout = "40 секунд"
+max_errors = 5
+max_interval = "1 минута"
+security = 1
+
+[[points]]
+id = 9
+url = "https://other.example.org/shep"
+call = 2
+throttling = 1
+throttling_timeout = "3 секунды"
+requests = 2
+security = 1
 
 [[services]]
 key = "AsyncAnswered"
@@ -153,6 +181,11 @@ def request(service_id: str, **info: Any) -> dict[str, Any]:
         "message_info": {"service_id": service_id, "message_type": "REQUEST", **info},
         "message_data": {"data": DATA},
     }
+
+
+def second(shep: Shep) -> dict[str, str]:
+    """Return the environment of another worker of the same deployment."""
+    return shep.environment | {"SHEP_LISTEN": f"127.0.0.1:{free_port()}"}
 
 
 async def told(queue: asyncio.Queue[Any]) -> dict[str, Any]:

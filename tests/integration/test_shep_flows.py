@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from adapter.errors import Code
-from tests.integration.shep_house import DATA, Shep, at_work, free_port, told
+from tests.integration.shep_house import DATA, Shep, at_work, second, told
 
 if TYPE_CHECKING:
     from adapter.exchange import Prepared, Sent
@@ -184,11 +184,6 @@ async def test_a_fault_of_fetching_means_to_wait(shep: Shep) -> None:
     async with shep.events("shep.message.received") as arrived:
         assert (await told(arrived))["message_id"] == number
     assert shep.books.counts["shep-pull-waits"] == 2
-
-
-def second(shep: Shep) -> dict[str, str]:
-    """Return the environment of another worker of the same deployment."""
-    return shep.environment | {"SHEP_LISTEN": f"127.0.0.1:{free_port()}"}
 
 
 async def test_a_synchronous_request_is_answered_on_another_worker(shep: Shep) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -28,25 +29,44 @@ from adapter.gateways.shep.calls import request_values, service_of, taken_apart,
 from adapter.gateways.shep.data import BusinessData
 from adapter.gateways.shep.faults import error_of
 from adapter.gateways.shep.messages import Message, MessageError, payload
-from adapter.gateways.shep.operations import ASYNC_SEND_ANSWERED, OPERATIONS
-from adapter.gateways.shep.options import Clock, Observe, Profile, ShepOptions, observe_nothing, utc_now
+from adapter.gateways.shep.operations import (
+    ASYNC_SEND,
+    ASYNC_SEND_ANSWERED,
+    OPERATIONS,
+    SYNC_SEND,
+    SYNC_SEND_REPEATABLE,
+)
+from adapter.gateways.shep.options import (
+    Clock,
+    Observe,
+    Profile,
+    ShepOptions,
+    count_nothing,
+    observe_nothing,
+    utc_now,
+)
 from adapter.gateways.shep.security import TransportSecurity, refusal
 from adapter.gateways.shep.transport import CallError, ShepTransport, protocol
 from adapter.shep_chains import SENT, ties
 from adapter.xml.parser import XmlError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import timedelta
 
     import aiohttp
 
     from adapter.exchange import Call
+    from adapter.gateways.shep.pacing import Pacing
     from adapter.signing.kz_signer import KzSigner
 
 #: What is shown instead of the password when a message is prepared to be shown and never sent.
 _HIDDEN = "***"
 _SERVICE_ID = re.compile(rb"<serviceId>([^<]*)</serviceId>")
+_ROUTE_ID = re.compile(rb"<routeId>([^<]*)</routeId>")
+_SENDS = frozenset({SYNC_SEND, SYNC_SEND_REPEATABLE, ASYNC_SEND, ASYNC_SEND_ANSWERED})
+#: Rule 15 of order № 104: seconds of a synchronous exchange.
+SYNC_IN_TIME = 60.0
 
 _log = structlog.get_logger(__name__)
 
@@ -67,8 +87,13 @@ class ShepGateway:
         clock: Clock = utc_now,
         observe: Observe = observe_nothing,
         client_url: str = "",
+        pacing: Pacing | None = None,
+        count: Callable[[str], None] = count_nothing,
     ) -> None:
-        """``client_url`` is a participant's PUSH endpoint, for the operations that the gateway itself has there."""
+        """``client_url`` is a participant's PUSH endpoint, for the operations that the gateway itself has there.
+
+        ``pacing`` holds sends to throttled delivery points back; ``count`` hears of calls that take too long.
+        """
         self.name = options.name
         self._options = options
         self._clock = clock
@@ -80,6 +105,8 @@ class ShepGateway:
             certificates=options.gateway_certs,
         )
         self._transport = ShepTransport(session, observe=observe)
+        self._pacing = pacing
+        self._count = count
         self._urls = {"sync": options.sync_url, "async": options.async_url, "client": client_url}
 
     async def prepare(self, call: Call) -> Prepared:
@@ -139,7 +166,12 @@ class ShepGateway:
 
     async def _send(self, prepared: Prepared) -> Sent:
         operation = OPERATIONS[prepared.operation]
+        wait = await self._held(prepared)
+        if wait:
+            told = orjson.dumps({"wait": round(wait, 3)})  # what is journaled of a call that was not made
+            return TryLater(KnownError(Code.THROTTLED), told, after=wait)
         is_sync = operation.port == "sync"
+        began = time.perf_counter()
         timeout = self._options.sync_timeout if is_sync else self._options.async_timeout
         try:
             message = await self._transport.call(self._urls[operation.port], prepared.operation, prepared.body, timeout)
@@ -147,7 +179,20 @@ class ShepGateway:
             if failure.maybe_taken:
                 return Unanswered(failure.error, raw=failure.raw)
             return TryLater(failure.error, raw=failure.raw, after=failure.after)
+        finally:
+            if is_sync and time.perf_counter() - began > SYNC_IN_TIME:
+                _log.warning("shep.sync-slow", message_id=prepared.gateway_id)
+                self._count("shep-sync-slow")
         return await self._judged(prepared, message)
+
+    async def _held(self, prepared: Prepared) -> float:
+        """Return how many seconds a send has to wait for its delivery point's throttling; 0 sends it."""
+        if self._pacing is None or prepared.operation not in _SENDS:
+            return 0.0
+        route = _ROUTE_ID.search(prepared.body)
+        return await self._pacing.take(
+            self._service(prepared) or "", "" if route is None else unescape(route[1].decode())
+        )
 
     async def _judged(self, prepared: Prepared, message: Message) -> Sent:
         """Believe the answer or not by the service's profile, then read what it says."""

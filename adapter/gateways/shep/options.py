@@ -39,6 +39,10 @@ def observe_nothing(_operation: str, _outcome: str, _seconds: float, _sent: int,
     """Take an observation and drop it: the default where no metrics are wanted."""
 
 
+def count_nothing(_name: str) -> None:
+    """Take a count and drop it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """How one service is called.

@@ -97,7 +97,9 @@ class ShepPuller:
                 await self._keep(arrivals, one, answer)
             await self._shared.fetch("pull_done", one.service_id, self._shared.worker)
         except AwayError:
-            log.warning("shep.pull-lease-kept", action=one.service_id)
+            log.warning("shep.pull-lease-kept")
+        except Exception as error:  # noqa: BLE001 — a fault of ours must not stop the other services
+            log.error("shep.pull-failed", error=type(error).__name__)  # noqa: TRY400 — its text may hold values
 
     async def _fetch(self, one: Pulled) -> Answer | None:
         """Ask for messages; ``None`` when there is no answer: nothing is ready, or the gateway is away."""

@@ -9,5 +9,7 @@ with fresh as (
 insert into shep_followed (message_id, service_id, sent_at, due_at)
 select f.subject, f.service_id, f.at, f.at + make_interval(secs => coalesce(i.seconds, $3))
 from fresh f left join unnest($1::text[], $2::double precision[]) i (service_id, seconds) using (service_id)
-on conflict (message_id) do update set service_id = excluded.service_id
+on conflict (message_id) do update set
+    service_id = excluded.service_id, sent_at = excluded.sent_at,
+    due_at = case when shep_followed.state in ('DELIVERED', 'NOT_DELIVERED') then null else excluded.due_at end
 where shep_followed.service_id = ''
