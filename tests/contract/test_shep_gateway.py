@@ -13,6 +13,7 @@ from adapter.exchange import Accepted, Call, Prepared, Repeat
 from adapter.gateways.shep import Level, Profile, ShepGateway, ShepOptions
 from adapter.gateways.shep.operations import (
     ASYNC_SEND,
+    ASYNC_SEND_ANSWERED,
     GET_MESSAGES,
     GET_STATUS,
     NOTIFY_DELIVERY,
@@ -43,6 +44,7 @@ def test_every_operation_has_its_rule_of_repeats() -> None:
         SYNC_SEND: Repeat.NEVER,
         SYNC_SEND_REPEATABLE: Repeat.SAFE,
         ASYNC_SEND: Repeat.NEVER,
+        ASYNC_SEND_ANSWERED: Repeat.NEVER,
         NOTIFY_DELIVERY: Repeat.SAFE,
         GET_STATUS: Repeat.SAFE,
         GET_MESSAGES: Repeat.SAFE,
