@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextlib import suppress
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Final
 
@@ -12,8 +13,9 @@ import structlog
 
 from adapter.broker.connection import BrokerAddress
 from adapter.broker.topology import Names
+from adapter.expiry import take_renewed
 from adapter.journal.journal import DatabaseAddress
-from adapter.journal.migrate import MigrationError, migrate
+from adapter.journal.migrate import MigrationError, migrate, pending
 from adapter.journal.writer import DATABASE_ERRORS
 from adapter.log import configure, register_secret
 from adapter.services.registry import known_actions, make_services
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
     from adapter.settings import ConsoleSettings
 
+#: Seconds between two looks at the certificate files.
+_LOOK_AGAIN: Final = 10.0
 #: Pauses in seconds between attempts to reach the database at start; the last one repeats.
 _PAUSES: Final = (0.5, 1.0, 2.0, 5.0)
 
@@ -60,8 +64,10 @@ def _run(_: argparse.Namespace) -> int:
 
 async def _serve(settings: ConsoleSettings) -> None:
     stopping = asyncio.Event()
+    loop, woken = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, woken.set)
     database = DatabaseAddress(settings.database.connect_arguments())
     if not await _database_is_ready(database, stopping):
         return
@@ -79,8 +85,20 @@ async def _serve(settings: ConsoleSettings) -> None:
     host, port = console.listen
     async with serve(app, host, port, console.listener_context()) as listening:
         log.info("the console is served", port=listening)
+        keeping = asyncio.create_task(_keep_certificates(woken))
         await stopping.wait()
         log.info("stopping")
+        keeping.cancel()
+        await asyncio.wait({keeping})
+
+
+async def _keep_certificates(woken: asyncio.Event) -> None:
+    """Take certificates that are renewed on disk, at once when SIGHUP asks for it."""
+    while True:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(woken.wait(), _LOOK_AGAIN)
+        woken.clear()
+        await take_renewed()
 
 
 async def _database_is_ready(database: DatabaseAddress, stopping: asyncio.Event) -> bool:
@@ -89,7 +107,9 @@ async def _database_is_ready(database: DatabaseAddress, stopping: asyncio.Event)
         try:
             connection = await database.connect()
             try:
-                await migrate(connection, phases=("pre",))
+                # A user who may not create tables may run a console on a database that is up to date.
+                if any(migration.phase == "pre" for migration in await pending(connection)):
+                    await migrate(connection, phases=("pre",))
             finally:
                 await connection.close()
         except DATABASE_ERRORS as error:

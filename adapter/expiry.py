@@ -128,7 +128,7 @@ class Calendar:
         while True:
             asked = self._woken.is_set()
             self._woken.clear()
-            if await _renewed() or asked or clock() >= due:
+            if await take_renewed() or asked or clock() >= due:
                 await self._read()
                 due = clock() + _READING
             with suppress(TimeoutError):
@@ -154,8 +154,8 @@ class Calendar:
         say("a certificate nears its end", certificate=entry.name, ends=entry.ends.date(), days=int(entry.days()))
 
 
-async def _renewed() -> bool:
-    """Take what has changed on disk, and say so."""
+async def take_renewed() -> bool:
+    """Take certificates that have changed on disk, and say so."""
     found = await asyncio.to_thread(look)  # files may lie on a slow share
     for name in dict.fromkeys(found.refused):
         log.warning("a changed certificate or key does not fit and is not taken", where=name)

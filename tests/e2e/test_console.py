@@ -57,6 +57,7 @@ async def test_an_example_is_sent_and_answered_as_its_description_says(visitor: 
     assert await replied(page) == EXAMPLES[number - 1].reply
     await expect(page.locator(".timeline")).to_contain_text("Сообщение отправлено")
     await expect(page.locator("#part-deeds")).to_contain_text(WHY)
+    await expect(page.locator("#part-deeds")).to_contain_text("отправлено в очередь")
     await expect(page.locator("#part-signatures .chip.good").first).to_have_text("верна")
 
 

@@ -29,7 +29,7 @@ _YEAR: Final = 31_536_000
 _OPEN: Final = ("/login", "/look", "/static/")
 #: Nothing runs or loads but the console's own files; no page of others may frame it or be sent its forms.
 _POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _HEADERS: Final = {

@@ -121,7 +121,7 @@ class Desk:
             own = next((one for one in found if one.id == exchange_id), None)
             if own is None:
                 return None
-            noted = await connection.fetch(sql("noted"), f"exchange:{exchange_id}")
+            noted = await connection.fetch(sql("noted"), [f"exchange:{exchange_id}", f"message:{own.message_id}"])
         return own, [dict(row.items()) for row in noted]
 
     async def send(self, action: str, body: bytes, operator: Operator, *, dry_run: bool, detail: str) -> UUID:
@@ -131,7 +131,7 @@ class Desk:
         """
         message_id = uuid4()
         async with self.journal() as connection:
-            await self.note(connection, operator, "sent", f"message:{message_id}", detail)
+            await self.note(connection, operator, "published", f"message:{message_id}", detail)
         headers = {"x-dry-run": True} if dry_run else {}
         queue, replies = self.names.command(action), f"{self.names.prefix}{REPLIES}"
         try:

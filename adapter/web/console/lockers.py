@@ -182,7 +182,7 @@ async def _case(request: web.Request) -> web.StreamResponse:
         except LockerRefusedError as refused:
             raise web.HTTPNotFound(reason=refused.description) from None
         known = {locker.number: locker for locker in await store.lockers()}
-    deeds = await desk.rows("noted", _subject(number))
+    deeds = await desk.rows("noted", [_subject(number)])
     return show(
         request, "case.html", case=case, movements=movements, chosen=known.get(case.chosen or ""), deeds=deeds,
         place=known.get(case.place or ""), phone=_phone(case, shown=revealed(request, _subject(number))),

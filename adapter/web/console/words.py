@@ -52,6 +52,7 @@ _NAMED: Final[Mapping[str, tuple[str, str]]] = {
     "note.refusal": ("причина:", "because:"),
     "deed.revealed": ("раскрыто содержимое", "contents revealed"),
     "deed.downloaded": ("скачаны точные байты", "exact bytes downloaded"),
+    "deed.published": ("отправлено в очередь", "sent to the queue"),
     "deed.sent": ("запрос дошёл", "said to have arrived"),
     "deed.not-sent": ("запрос не дошёл", "said not to have arrived"),
     "deed.replay": ("повторено", "replayed"),

@@ -1,2 +1,2 @@
--- What people did to one subject, newest first.
-select at, name, host, what, detail, reason from console_journal where subject = $1 order by id desc limit 50
+-- What people did to one thing under its names, newest first.
+select at, name, host, what, detail, reason from console_journal where subject = any($1::text[]) order by id desc limit 50
