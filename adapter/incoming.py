@@ -64,8 +64,8 @@ class Match:
     """Ask the journal which command of ours a message belongs to: the one that its answer tied to ``subject``.
 
     ``note`` is the word of the tie. While a call of ``operations`` that was made before the message came has no
-    journaled end, that cannot be known, and the message waits. ``room`` is the subject that commands are joined to
-    (with the note ``open``) while they are tied to nothing: the only one there whose answer is lost is the owner.
+    journaled end, that cannot be known, and the message waits. ``room`` is the note of a command's own subject, by
+    which those that may be the owner are known: the only one among them whose answer is lost is it.
     """
 
     subject: str

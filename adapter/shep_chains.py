@@ -1,7 +1,7 @@
 """How the messages of a chain of the ШЭП find the command that began it. No I/O.
 
-The gateway numbers messages and chains itself; what ties its numbers to a command is the receipt. A command is joined
-to a room of its service before its bytes leave, and by the receipt to its numbers.
+The gateway numbers messages and chains itself; what ties its numbers to a command is the receipt. Before its bytes
+leave a command is noted with its service; by the receipt it is tied to its numbers.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from uuid import UUID
 
 #: Operations whose answer is a receipt; of the second one the business answer ends the command, not the receipt.
 SEND: Final = "async.sendMessage"
@@ -17,15 +18,18 @@ SEND_ANSWERED: Final = "async.sendMessage.answered"
 SENDS: Final = (SEND, SEND_ANSWERED)
 #: The event that tells of a receipt which ends no command.
 SENT: Final = "shep.message.sent"
-#: The word of a tie to a message's number, and of a command in a room of which no receipt is known.
+#: The word of a tie to a message's number.
 MESSAGE: Final = "message"
-OPEN: Final = "open"
-_KNOWN: Final = "known"
+
+
+def sent(command: UUID) -> str:
+    """Return the subject that is a command's own: nothing else is ever joined to it, so it keeps nothing alive."""
+    return f"shep.sent:{command}"
 
 
 def room(service_id: str) -> str:
-    """Return the subject of a service's commands whose receipt is not known."""
-    return f"shep.sent:{service_id}"
+    """Return the note of that subject: the service that the command began a chain of."""
+    return f"room:{service_id}"
 
 
 def chain(service_id: str) -> str:
@@ -42,6 +46,5 @@ def ties(receipt: Mapping[str, Any], service_id: str, *, begins: bool) -> tuple[
     words: dict[str, list[str]] = {}
     if begins:
         words.setdefault(correlation_id, []).append(chain(service_id))
-        words.setdefault(room(service_id), []).append(_KNOWN)
     words.setdefault(message_id, []).extend((MESSAGE, f"follow:{service_id}"))
     return tuple((subject, " ".join(notes)) for subject, notes in words.items() if subject)

@@ -125,10 +125,12 @@ class RequestReader:
         rows = await self._journal.fetch("find_owner", subject, note)
         return read_exchange(rows[0]) if len(rows) == 1 else None
 
-    async def untied(self, operations: Sequence[str], room: str, request: Exchange, subject: str) -> list[Exchange]:
+    async def untied(
+        self, operations: Sequence[str], room: str, request: Exchange, subject: str, note: str
+    ) -> list[Exchange]:
         """Return commands that may turn out to be the owner of ``request``, those whose answer is lost among them."""
         rows = await self._journal.fetch(
-            "untied_owners", list(operations), room, request.received_at, subject, request.id
+            "untied_owners", list(operations), room, request.received_at, subject, request.id, note
         )
         return [read_exchange(row) for row in rows]
 

@@ -38,7 +38,7 @@ async def find_owner(journal: Journal, reader: RequestReader, exchange: Exchange
     found = await reader.owner(step.subject, step.note)
     if found is not None:
         return _owner(found)
-    untied = await reader.untied(step.operations, step.room, exchange, step.subject)
+    untied = await reader.untied(step.operations, step.room, exchange, step.subject, step.note)
     if any(one.state is not State.UNCERTAIN for one in untied):
         if datetime.now(UTC) - exchange.received_at < _PATIENCE:
             raise Undecided

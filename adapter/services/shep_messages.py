@@ -28,7 +28,7 @@ from adapter.services.shep_common import (
     service_named,
 )
 from adapter.services.shep_models import AsyncCommand, FetchCommand, NotifyCommand, StatusCommand, SyncCommand
-from adapter.shep_chains import OPEN, SEND, SEND_ANSWERED, SENT, room, ties
+from adapter.shep_chains import SEND, SEND_ANSWERED, SENT, room, sent, ties
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -127,7 +127,8 @@ class AsyncSend(_ShepService):
         service = registered(self._registry, info.service_id, "message_info.service_id", sync=False)
         if info.message_type == "REQUEST":
             check_route(service, info.route_id, "message_info.route_id")
-        return async_call(service, plain(info), model.message_data.data, model.sign_data, tsp=model.tsp)
+        call = async_call(service, plain(info), model.message_data.data, model.sign_data, tsp=model.tsp)
+        return begun(command, service, call)
 
     def resume(self, command: Command, answer: Answer) -> Reply:
         """Return the receipt, or the business answer."""
@@ -271,7 +272,7 @@ class OwnQueue(_ShepService):
         info = {"service_id": self._service.key}
         if self._service.is_sync:
             return sync_call(self._service, info, data, None)
-        return async_call(self._service, {**info, "message_type": "REQUEST"}, data, None)
+        return begun(command, self._service, async_call(self._service, {**info, "message_type": "REQUEST"}, data, None))
 
     def called_service(self, command: Command) -> str:  # noqa: ARG002  — its commands name no service
         """Return the key of its service."""
@@ -300,13 +301,18 @@ def sync_call(
 def async_call(
     service: Registered, info: Mapping[str, Any], data: Data, sign_data: str | None, *, tsp: bool = False
 ) -> Call:
-    """Return the call that sends a message; those of one chain are found together, a new one by its service."""
+    """Return the call that sends a message; those of one chain are found together."""
     content = {"message_info": info, "message_data": {"data": data_of(data, service)}}
     content |= _signing(service, sign_data, tsp=tsp)
     if info["message_type"] != "REQUEST":
         return called(service.gateway, SEND, content, subject=str(info["correlation_id"]))
     operation = SEND_ANSWERED if service.reply == "answer" else SEND
-    return called(service.gateway, operation, content, subject=room(service.key), note=OPEN)
+    return called(service.gateway, operation, content)
+
+
+def begun(command: Command, service: Registered, call: Call) -> Call:
+    """Return a call that may begin a chain, noted so that its command can be found without a receipt."""
+    return call if call.subject else replace(call, subject=sent(command.id), note=room(service.key))
 
 
 def received(answer: Answer, service_id: str, *, begins: bool) -> Reply:

@@ -30,7 +30,7 @@ def message(message_type: str = "RESPONSE", **facts: Any) -> Incoming:
 
 def test_a_receipt_ties_a_command_to_its_numbers() -> None:
     found = dict(ties(RECEIPT, "Echo", begins=True))
-    assert found == {"22": "chain:Echo", "shep.sent:Echo": "known", "11": "message follow:Echo"}
+    assert found == {"22": "chain:Echo", "11": "message follow:Echo"}
     assert dict(ties(RECEIPT, "Echo", begins=False)) == {"11": "message follow:Echo"}
     assert ties({}, "Echo", begins=False) == ()
 
@@ -44,7 +44,7 @@ def test_a_request_is_nobodys_and_anything_else_is_looked_for() -> None:
     messages = Messages(registry())
     assert isinstance(messages.begin(message("REQUEST")), Done)
     assert isinstance(messages.begin(message(correlation_id="")), Done)
-    assert messages.begin(message("UPDATE")) == Match("22", "chain:Echo", SENDS, "shep.sent:Echo")
+    assert messages.begin(message("UPDATE")) == Match("22", "chain:Echo", SENDS, "room:Echo")
     assert Statuses().begin(message()) == Match("12", "message", SENDS)
 
 
