@@ -433,3 +433,32 @@ async def test_a_worker_that_may_not_follow_keeps_orders_for_another(desk: Desk)
     await desk.command(1)
     async with desk.following():
         await desk.until_told(1, *changed(17))
+
+
+async def test_an_upload_whose_answer_was_lost_is_followed_if_it_was_accepted(desk: Desk) -> None:
+    """Its command has expired: whether ЕПГУ took the archive, only details can tell."""
+    desk.portal.show(1, 17)
+    lost = [await expired(desk, order) for order in (1, 2)]
+    async with desk.following():
+        await desk.until_told(1, *changed(17))
+        desk.portal.show(1, 3)
+        await desk.until_told(1, *changed(17, 3))
+        await until(desk.look, "select bool_and(stage = 'ended') and count(*) = 2 from epgu_followed")
+    assert await desk.told(2) == []
+    rows = await desk.look.fetch("select distinct exchange_id from outbox where kind = 'event'")
+    assert [row["exchange_id"] for row in rows] == lost[:1]
+
+
+async def expired(desk: Desk, order: int) -> UUID:
+    row = take(desk.journal)
+    await desk.journal.write(row)
+    await desk.look.execute(
+        "update exchanges set state = 'expired', owner = null, finished_at = now(), gateway = 'epgu',"
+        " operation = 'push-chunked' where id = $1",
+        row.exchange.id,
+    )
+    manifest = orjson.dumps({"order_id": order, "who": {"key": "head"}, "profile": "1.12"})
+    await desk.look.execute(
+        "insert into proof (exchange_id, kind, data) values ($1, 'request', $2)", row.exchange.id, manifest
+    )
+    return row.exchange.id

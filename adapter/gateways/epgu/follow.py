@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID, uuid4
 
@@ -198,6 +199,8 @@ class Follower:
         if turn is None or self._is_mute:
             return
         since, now, wanted = turn
+        reach = since - timedelta(seconds=self._options.overlap)
+        await self._changed(changes, lambda store: store.adopt(reach))
         rows: Mapping[int, str] | None = {}
         if wanted:
             rows = await self._as_anybody(changes, lambda who: self._asking.changed(who, since, self._options.overlap))
@@ -303,7 +306,8 @@ class Follower:
     async def _put_off(self, changes: Changes, order: Followed, *, looks: int = 0) -> None:
         def judge(known: Followed) -> Kept:
             tried = max(known.looks + 1, looks)
-            return Kept(News(known.stage), tried, self._pause(tried), lacking=known.needs_token)
+            stage = Stage.ENDED if known.given_up else known.stage
+            return Kept(News(stage), tried, self._pause(tried), lacking=known.needs_token)
 
         await self._tell(changes, order, b"", judge)
 

@@ -37,6 +37,8 @@ _ENDING: Final = frozenset({3, 4, 10})
 #: Statuses of a cancellation: asked for, done, refused.
 _CANCELLING: Final = frozenset({9, 10, 11})
 _ASKED: Final = 9
+#: Readings in vain after which an upload without an answer is known not to have been accepted.
+_DOUBTS: Final = 8
 
 
 class Stage(StrEnum):
@@ -51,7 +53,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Followed:
-    """An order as it is kept; see the migration 0021 for each field."""
+    """An order as it is kept; see the migrations 0021 and 0022 for each field."""
 
     order_id: int
     exchange_id: UUID
@@ -64,6 +66,12 @@ class Followed:
     told: Sequence[str]
     needs_token: bool
     version: int
+    doubtful: bool = False
+
+    @property
+    def given_up(self) -> bool:
+        """Whether an order that may have been accepted has not shown itself for long."""
+        return self.doubtful and self.looks >= _DOUBTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +99,7 @@ def news_of(order: Followed, details: Details, zone: tzinfo) -> News:
     if row is not None and row.final and not row.success:
         return News(Stage.ENDED, (_failed(order, row, details),))
     if not details.success and not details.order:
-        return News(Stage.PROCESSING)
+        return News(Stage.ENDED if order.given_up and details.reserved_only else Stage.PROCESSING)
     history = _history(details)
     keys = [_key(entry, zone) for entry in history]
     begins = _begin_of_cancel(history) if order.from_cancel else 0

@@ -71,6 +71,14 @@ class FollowStore:
         if not await self._fetch("follow_fence", worker):
             raise NotOursError
 
+    async def adopt(self, after: datetime) -> None:
+        """Follow orders whose upload expired after a moment without an answer: they may have been accepted."""
+        for row in await self._fetch("follow_lost", after):
+            asked = orjson.loads(row["asked"] or b"{}")
+            if "order_id" in asked:
+                who = _written(asked.get("who") or {})
+                await self._fetch("follow_doubt", asked["order_id"], row["id"], who, asked.get("profile"))
+
     async def turn(self, pause: float) -> tuple[datetime, datetime, bool] | None:
         """Return when changes were asked for last, the present, and whether anybody wants them; ``None``: too soon."""
         (row,) = await self._fetch("follow_turn", pause)

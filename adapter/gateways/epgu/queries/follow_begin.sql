@@ -3,5 +3,5 @@ insert into epgu_followed (order_id, exchange_id, who, profile, stage, due_at)
 values ($1, $2, $3, $4, 'processing', now())
 on conflict (order_id) do update set
     exchange_id = excluded.exchange_id, who = excluded.who, profile = excluded.profile, stage = excluded.stage,
-    from_cancel = false, due_at = excluded.due_at, looks = 0, needs_token = false,
+    from_cancel = false, doubtful = false, due_at = excluded.due_at, looks = 0, needs_token = false,
     version = epgu_followed.version + 1;
