@@ -90,13 +90,13 @@ def test_what_the_page_of_security_watches_is_logged() -> None:
     assert {name for name in named if f'"{name}"' not in source} == set()
 
 
-def test_the_index_leads_to_every_page() -> None:
+def test_the_index_leads_to_every_page_and_that_of_the_services_to_theirs() -> None:
+    for folder in (DOCS, DOCS / "services"):
+        index = (folder / "README.md").read_text("utf-8")
+        assert {page.name for page in folder.glob("*.md") if f"]({page.name})" not in index} <= {"README.md"}
     index = (DOCS / "README.md").read_text("utf-8")
-    pages = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md") if path.parent.name != "decisions"} - {
-        "README.md"
-    }
-    assert {page for page in pages if f"]({page})" not in index} == set()
-    assert "](decisions/0001-" in index
+    assert all(f"]({folder}/" in index for folder in ("decisions", "integrator"))
+    assert "](services/README.md)" in index
 
 
 def test_every_wire_code_says_whether_to_try_again() -> None:
