@@ -27,6 +27,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "accepted": "taken by the gateway",
     "refused": "refused by the gateway",
     "retry": "attempt without an answer",
+    "unanswered": "no answer: not repeated",
     "answer": "answer journaled",
     "status": "status journaled",
     "outcome": "outcome written",

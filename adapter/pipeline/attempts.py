@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from adapter.errors import Code, KnownError
 from adapter.exchange import Reply
 from adapter.journal.records import ProofRow
 from adapter.xml.multipart import soap_message
@@ -36,6 +37,11 @@ def retry_proof(exchange: Exchange, error: AdapterError, *, sent: bool, raw: byt
 def cause_of(error: AdapterError) -> dict[str, str]:
     """Return what stood in the way, for the details of an error that is about something else."""
     return {"cause": error.code, "cause_description": error.description}
+
+
+def uncertain(error: AdapterError) -> KnownError:
+    """Return the error of a call that may have got through and may not be made again; ``error`` ended it."""
+    return KnownError(Code.UNCERTAIN, details=cause_of(error))
 
 
 def dry_run(prepared: Prepared) -> Reply:

@@ -18,7 +18,7 @@ from adapter.journal.records import ProofRow
 from adapter.journal.requests import RequestReader
 from adapter.journal.writer import JournalUnavailableError
 from adapter.log import bind_message
-from adapter.pipeline.attempts import cause_of, dry_run, request_proof, retry_proof
+from adapter.pipeline.attempts import cause_of, dry_run, request_proof, retry_proof, uncertain
 from adapter.pipeline.breaker import report
 from adapter.pipeline.held import refuse_taken_word
 from adapter.pipeline.lanes import Lanes
@@ -354,12 +354,13 @@ class Caller:
                 await runner.fail(exchange, State.FAILED, result.error, proof)
             case TryLater(remint=True) if earlier:
                 # The id is refused now, but an earlier attempt under it may have got through.
-                await runner.fail(exchange, State.UNCERTAIN, KnownError(Code.UNCERTAIN, details=cause_of(result.error)))
+                await runner.fail(exchange, State.UNCERTAIN, uncertain(result.error))
             case TryLater():
                 proof = retry_proof(exchange, result.error, sent=False, raw=result.raw)
                 await runner.retry(exchange, result.error, after=result.after, remint=result.remint, proof=proof)
             case Unanswered() if rule is Repeat.NEVER:
-                await runner.fail(exchange, State.UNCERTAIN, KnownError(Code.UNCERTAIN, details=cause_of(result.error)))
+                proof = ProofRow(exchange.id, "unanswered", exchange.gateway_id, result.raw or None)
+                await runner.fail(exchange, State.UNCERTAIN, uncertain(result.error), proof)
             case Unanswered():
                 proof = retry_proof(exchange, result.error, sent=True, raw=result.raw)
                 await runner.retry(exchange, result.error, proof=proof)

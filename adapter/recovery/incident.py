@@ -49,7 +49,7 @@ _IMPERSONAL: Final = frozenset(
     }
 )  # fmt: skip
 _HIDDEN: Final = "[скрыто]"
-_FACTS: Final = frozenset({"answer", "accepted", "refused", "retry"})
+_FACTS: Final = frozenset({"answer", "accepted", "refused", "retry", "unanswered"})
 #: СНИЛС, passports, phones, e-mail, names with a patronymic; numbers of orders and codes of services are let through.
 _PERSONAL: Final = (
     re.compile(r"[^\s@<>\"']{1,64}@[^\s@<>\"',;]{1,255}"),

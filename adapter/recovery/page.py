@@ -39,6 +39,7 @@ _EVENTS: Final[Mapping[str, str]] = {
     "accepted": "Шлюз принял запрос",
     "refused": "Шлюз отказал",
     "retry": "Попытка без ответа",
+    "unanswered": "Ответа нет, не повторяется",
     "answer": "Получен ответ",
     "status": "Получен статус",
     "outcome": "Исход записан",

@@ -74,7 +74,7 @@ class Applicant:
         """Return what was journaled of the calls of one command, oldest first."""
         rows = await self.journal.fetch(
             "select p.data from proof p join incoming i on i.id = p.exchange_id where i.message_id = $1"
-            " and p.kind in ('answer', 'refused', 'retry') and p.data is not null order by p.at",
+            " and p.kind in ('answer', 'refused', 'retry', 'unanswered') and p.data is not null order by p.at",
             message_id,
         )
         return [json.loads(line) for row in rows for line in row["data"].splitlines()]

@@ -8,6 +8,7 @@ import os
 import zipfile
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import docx
 import pytest
@@ -140,6 +141,16 @@ async def test_a_deadline_that_passes_after_the_reservation_tells_the_number(app
     error = await applicant.refusal("epgu.order.submit", body, headers={"x-deadline": moment})
     number = (await applicant.ledger("order"))[-1]["order_id"]
     assert (error["error_code"], error["details"]["order_id"]) == ("ADAPTER-EXPIRED", number)
+
+
+async def test_a_push_without_an_answer_is_uncertain_and_its_request_is_journaled(applicant: Applicant) -> None:
+    name = str(uuid4())
+    await applicant.tell("scenario", {"operation": "push", "drop": "after", "times": 1})
+    error = await applicant.refusal("epgu.order.push", {**META, "files": [file("a.xml")]}, message_id=name)
+    assert error["error_code"] == "ADAPTER-UNCERTAIN"
+    (call,) = await applicant.calls(name)
+    assert (call["answer"], call["request"]["client_id"]) == (None, "MNEMONIKA")
+    assert call["request"]["headers"]["Authorization"] == "Bearer [token]"
 
 
 async def test_a_rehearsal_lists_the_files_and_reserves_no_number(applicant: Applicant) -> None:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 _MOST_BYTES: Final = 4_000_000
 #: Facts in which something was sent or received at a gateway, and which way it went.
 _DOCUMENTS: Final[Mapping[str, str]] = {
-    "incoming": "in", "request": "out", "accepted": "in", "refused": "in", "retry": "in", "answer": "in",
-    "status": "in",
+    "incoming": "in", "request": "out", "accepted": "in", "refused": "in", "retry": "in", "unanswered": "in",
+    "answer": "in", "status": "in",
 }  # fmt: skip
 _CERTIFICATE: Final = "{http://www.w3.org/2000/09/xmldsig#}X509Certificate"
 _NOTES: Final = ("operation", "attempt", "to", "by", "reason", "what", "refusal", "queue")

@@ -34,6 +34,7 @@ _NAMED: Final[Mapping[str, tuple[str, str]]] = {
     "fact.accepted": ("Шлюз принял запрос", "Gateway took the request"),
     "fact.refused": ("Шлюз отказал", "Gateway refused"),
     "fact.retry": ("Попытка без ответа", "Attempt without an answer"),
+    "fact.unanswered": ("Ответа нет, не повторяется", "No answer: not repeated"),
     "fact.answer": ("Получен ответ", "Answer received"),
     "fact.status": ("Получен статус", "Status received"),
     "fact.outcome": ("Исход записан", "Outcome written"),

@@ -103,6 +103,7 @@ class Runner:
 
     ends: list[tuple[str, Any]] = field(default_factory=list)
     puts_off: list[tuple[AdapterError, dict[str, Any], float | None]] = field(default_factory=list)
+    facts: list[ProofRow] = field(default_factory=list)
 
     async def retry(
         self, _: Any, error: AdapterError, *, proof: ProofRow, after: Any = None, remint: bool = False
@@ -112,6 +113,7 @@ class Runner:
 
     async def fail(self, _: Any, state: State, error: AdapterError, *facts: ProofRow) -> None:
         self.ends.append((state, error.code))
+        self.facts += facts
 
     async def reply(self, _: Any, step: Any) -> None:
         self.ends.append(("reply", step))
@@ -215,6 +217,14 @@ async def test_a_call_that_may_never_repeat_is_put_off_only_while_it_certainly_h
     assert (len(room.runner.puts_off), room.runner.ends) == (1, [])
     await room.repeat(called(State.SUBMITTING))
     assert room.runner.ends == [(State.UNCERTAIN, "ADAPTER-UNCERTAIN")]
+
+
+async def test_what_is_known_of_a_call_that_is_not_repeated_is_journaled(room: Room) -> None:
+    room.gateway.rule = Repeat.NEVER
+    room.gateway.result = Unanswered(GONE, raw=b"what was asked")
+    await room.first()
+    assert room.runner.ends == [(State.UNCERTAIN, "ADAPTER-UNCERTAIN")]
+    assert [(fact.kind, fact.data) for fact in room.runner.facts] == [("unanswered", b"what was asked")]
 
 
 async def test_the_same_bytes_go_out_again_as_the_probe_and_close_the_breaker(room: Room) -> None:
