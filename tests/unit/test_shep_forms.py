@@ -160,6 +160,31 @@ def test_the_formats_of_messages_come_from_the_schema() -> None:
     assert by_field["action/action-type"][5] == "одно из: SEND, REVOKE"
 
 
+def test_whatever_a_schema_may_hold_has_a_row(tmp_path: Path) -> None:
+    file = tmp_path / "wild.xsd"
+    file.write_text(
+        """<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:w" xmlns="urn:w">
+        <xs:complexType name="Base"><xs:sequence><xs:element name="code" type="Code"/></xs:sequence>
+        <xs:attribute name="id" type="xs:int" use="required"/></xs:complexType>
+        <xs:simpleType name="Code"><xs:restriction base="xs:string"><xs:enumeration value="A"/>
+        <xs:enumeration value="B"/>
+        </xs:restriction></xs:simpleType>
+        <xs:complexType name="Tree" mixed="true"><xs:complexContent><xs:extension base="Base"><xs:choice minOccurs="0">
+        <xs:element name="leaf" type="xs:anyType"/><xs:element name="branch" type="Tree" maxOccurs="3"/>
+        <xs:any processContents="lax"/></xs:choice></xs:extension></xs:complexContent></xs:complexType>
+        <xs:element name="AskRequest" type="Tree"/><xs:element name="AskResponse" type="xs:boolean"/></xs:schema>""",
+        encoding="utf-8",
+    )
+    assert message_formats(file) == [
+        ["Запрос", "code", "Строковый", "code", "Да", "одно из: A, B"],
+        ["Запрос", "id", "Целое число", "@id", "Да", ""],
+        ["Запрос", "leaf", "anyType", "leaf", "Нет", "один из вариантов"],
+        ["Запрос", "branch", "Группа", "branch", "Нет", "один из вариантов; до 3 раз; содержит такую же группу"],
+        ["Запрос", "Любой элемент", "Произвольный", "*", "Нет", "один из вариантов"],
+        ["Ответ", "AskResponse", "Логический", "AskResponse", "Да", ""],
+    ]
+
+
 def test_form_2_has_a_row_for_each_user_of_each_service(registry: ShepRegistry) -> None:
     grid_of, missing = interactions(registry, ASTANA)
     assert [row[3] for row in grid_of.rows] == [service.name for service in registry.services]
@@ -167,6 +192,34 @@ def test_form_2_has_a_row_for_each_user_of_each_service(registry: ShepRegistry) 
     assert (rows[2][1], rows[2][5]) == ("Информация о сервисе", "Пользователь сервиса")
     assert rows[3] == read_form(2)["headings"]
     assert "SyncEcho, пользователь 1: Основание подключение пользователя к сервису" in missing
+
+
+def test_the_command_takes_the_schema_that_the_registry_names(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    text = (PROJECT / "deploy/local/shep-services.toml").read_text("utf-8")
+    row = 'key = "AsyncEcho"\n'
+    assert row in text
+    (tmp_path / "services.toml").write_text(text.replace(row, f'{row}xsd = "formats/echo.xsd"\n'), encoding="utf-8")
+    (tmp_path / "formats").mkdir()
+    schema = """<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:e" xmlns="urn:e">
+    <xs:element name="EchoRequest"><xs:complexType><xs:sequence><xs:element name="iin" type="xs:string" minOccurs="0">
+    <xs:annotation><xs:documentation>ИИН</xs:documentation></xs:annotation></xs:element></xs:sequence></xs:complexType>
+    </xs:element><xs:element name="EchoResponse"><xs:complexType><xs:sequence>
+    <xs:element name="on" type="xs:date" maxOccurs="unbounded"/></xs:sequence></xs:complexType></xs:element>
+    </xs:schema>"""
+    (tmp_path / "formats/echo.xsd").write_text(schema, encoding="utf-8")
+    monkeypatch.setenv("SHEP_SERVICES_FILE", str(tmp_path / "services.toml"))
+    file = tmp_path / "form.docx"
+    assert cli.main(["shep", "form", "1", "AsyncEcho", "-o", str(file)]) == 0
+    assert tables(file.read_bytes())[-1][1:] == [
+        ["Запрос", "ИИН", "Строковый", "iin", "Нет", ""],
+        ["Ответ", "on", "Дата", "on", "Да", "повторяется"],
+    ]
+    said = capsys.readouterr()
+    assert "5. Описание форматов сообщений сервиса" not in said.err
+    assert said.out == f"{file} written, 5 rows are not filled in\n"
+    assert file.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize(
