@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 import pytest
@@ -115,6 +116,67 @@ async def test_what_is_kept_is_echoed_and_carries_no_password() -> None:
 async def test_what_is_not_durable_is_not_confirmed(path: str, key: str, values: dict[str, Any]) -> None:
     answer = await call(Kept({"status": {}}, away=True), path, sent(key, values))
     assert code_of(answer) == (500, "Server", Code.GATEWAY_UNAVAILABLE.wire)
+
+
+class Watching:
+    """Hears how calls on a delivery point went."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, str]] = []
+
+    async def failed(self, service_id: str) -> None:
+        self.heard.append(("failed", service_id))
+
+    async def delivered(self, service_id: str) -> None:
+        self.heard.append(("delivered", service_id))
+        await asyncio.Event().wait()
+
+    async def told(self, message_id: str, state: str) -> None:
+        self.heard.append((message_id, state))
+
+
+class Slow(Kept):
+    """A journal that does not answer."""
+
+    async def receive(self, incoming: Incoming) -> bool:
+        await asyncio.Event().wait()
+        raise AssertionError(incoming)
+
+
+async def watched(kept: Kept, raw: bytes, watching: Watching) -> tuple[int, Message]:
+    door, points = endpoint(Level.NONE), cast("Any", watching)
+    door.options = replace(door.options, in_time=0.2, points=points, told=watching.told)
+    async with (
+        TestClient(TestServer(door.app(kept))) as client,
+        client.post("/async", data=raw, headers={"Content-Type": "text/xml"}) as response,
+    ):
+        return response.status, read(await response.read())
+
+
+async def test_the_gateway_is_answered_in_time_and_its_failed_calls_are_counted() -> None:
+    watching = Watching()
+    answer = await watched(Slow(), sent(PUSH, PUSHED), watching)
+    assert code_of(answer) == (500, "Server", Code.GATEWAY_UNAVAILABLE.wire)
+    assert (await watched(Kept(), b"<html/>", watching))[0] == 500
+    assert watching.heard == [("failed", "S"), ("failed", "")]
+
+
+async def test_watchers_hear_what_went_well_and_hold_no_answer_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapter.web.shep._NOTED", 0.05)
+    watching = Watching()
+    assert (await watched(Kept(), sent(PUSH, PUSHED), watching))[0] == 200
+    told = {
+        "notification": {
+            "notification_id": "1",
+            "message_id": "5",
+            "notification_date": NOW,
+            "message_state": "DELIVERED",
+            "status": {"status_code": "c", "status_message": "m", "status_date": NOW},
+        },
+        "request_date": NOW,
+    }
+    assert (await watched(Kept(), sent(PUSH_STATUS, told), watching))[0] == 200
+    assert watching.heard == [("delivered", "S"), ("5", "DELIVERED")]
 
 
 async def test_what_nobody_can_judge_is_not_kept() -> None:

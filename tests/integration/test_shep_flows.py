@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import pytest
 
 from adapter.errors import Code
 from tests.integration.shep_house import DATA, Shep, at_work, second, told
@@ -101,6 +102,7 @@ async def test_an_answer_whose_receipt_was_lost_belongs_to_the_only_command_with
     assert orjson.loads(late.body)["result"]["assumed"] is True
 
 
+@pytest.mark.long
 async def test_two_commands_without_receipts_leave_an_answer_to_nobody(shep: Shep) -> None:
     await shep.stand.post("/_sim/world", {"services": [silent("AsyncEcho")]}, 204)
     await shep.stand.scenario(operation="sendMessage", service_id="AsyncEcho", drop="after", times=2)
@@ -142,6 +144,7 @@ async def test_the_gateway_is_told_once_that_a_message_was_taken_after_its_event
     assert times["told"] < times["asked"]
 
 
+@pytest.mark.long
 async def test_a_notification_that_the_gateway_does_not_take_at_once_is_sent_again(shep: Shep) -> None:
     await shep.stand.scenario(operation="sendDeliveryNotification", bare_fault="Server", times=2)
     number = await shep.arrive("OwnNotified")
@@ -178,6 +181,7 @@ async def test_waiting_messages_are_fetched_by_their_interval_each_once(shep: Sh
     assert await shep.look.fetchval("select count(*) from exchanges where action = 'shep.message'") == 3
 
 
+@pytest.mark.long
 async def test_a_fault_of_fetching_means_to_wait(shep: Shep) -> None:
     await shep.stand.scenario(operation="getMessages", service_id="OwnPull", fault="NOT-READY", times=2)
     number = await shep.arrive("OwnPull")

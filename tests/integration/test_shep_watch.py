@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import orjson
+import pytest
 
 from adapter.errors import Code
 from tests.integration.shep_house import DATA, Shep, at_work, request, second, told
-
-if TYPE_CHECKING:
-    import pytest
 
 pytest_plugins = ("tests.contract.shep_fixtures", "tests.integration.shep_fixtures")
 
@@ -34,6 +31,7 @@ async def test_a_message_whose_state_nobody_tells_is_asked_for_until_it_is_deliv
     assert (sum(looks), arrived.empty()) == (2, True)
 
 
+@pytest.mark.long
 async def test_a_refusal_ends_the_following_and_is_told(shep: Shep) -> None:
     await shep.stand.scenario(operation="getMessageStatus", fault="NO-SUCH-MESSAGE")
     async with shep.events("shep.status.changed") as arrived:
