@@ -423,3 +423,12 @@ async def test_without_a_host_metrics_are_counted_and_sent_nowhere(elastic: Elas
     on = open_metrics(elastic)
     assert isinstance(on, ElasticMetrics)
     await on.close()
+
+
+def test_the_template_names_the_lifecycle_policy_that_the_page_installs() -> None:
+    folder = ROOT / "deploy/elasticsearch"
+    settings = json.loads((folder / "index-template.json").read_text())["template"]["settings"]
+    phases = json.loads((folder / "lifecycle-policy.json").read_text())["policy"]["phases"]
+    page = (folder / "README.md").read_text()
+    assert f"_ilm/policy/{settings['index.lifecycle.name']}" in page
+    assert f"older than\n{phases['delete']['min_age'].removesuffix('d')} are deleted" in page

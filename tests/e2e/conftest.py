@@ -19,6 +19,7 @@ from uuid import uuid4
 import aio_pika
 import aiohttp
 import pytest
+from jsonschema import Draft202012Validator
 
 from tests.integration.conftest import upstream_context
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parents[2]
 ACTION = "zhkh-debt-requests"
+#: Whatever is replied has to be as the committed contract says.
+CONTRACT = Draft202012Validator(json.loads((PROJECT / f"schemas/json/{ACTION}.reply.json").read_text("utf-8")))
 
 
 class Process:
@@ -192,7 +195,9 @@ class Talk:
 
     async def ask(self, body: Any, **properties: Any) -> dict[str, Any]:
         await self.publish(body, **properties)
-        return json.loads((await self.reply()).body)
+        reply: dict[str, Any] = json.loads((await self.reply()).body)
+        CONTRACT.validate(reply)
+        return reply
 
 
 @pytest.fixture

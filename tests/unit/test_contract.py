@@ -7,6 +7,7 @@ import os
 import re
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
@@ -41,6 +42,7 @@ _SAMPLES = {"SHEP_SERVICES_FILE": str(SCHEMAS.parent / "deploy/local/shep-servic
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+@cache
 def taker(action: str) -> Service:
     """The service as the samples configure it: its examples name services that are registered there."""
     for mode in ("portal", "client"):
@@ -48,6 +50,11 @@ def taker(action: str) -> Service:
         if found is not None:
             return found
     return services()[action]
+
+
+@cache
+def checker(action: str) -> Draft202012Validator:
+    return Draft202012Validator(command_schema(services()[action]))
 
 
 def takes(service: Service, body: Any) -> bool:
@@ -121,7 +128,7 @@ def test_a_field_that_nobody_knows_is_refused_by_schema_and_model(action: str) -
     service = taker(action)
     for example in service.examples:
         body = {**example.request, "unknown_field": 1}
-        assert not Draft202012Validator(command_schema(services()[action])).is_valid(body)
+        assert not checker(action).is_valid(body)
         assert not takes(service, body)
 
 
@@ -150,10 +157,10 @@ def _optional_names(schema: Mapping[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("action", [action for action in ACTIONS if services()[action].examples])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_what_the_model_takes_the_schema_takes(action: str, data: st.DataObject) -> None:
-    service, schema = taker(action), command_schema(services()[action])
+    service, schema = taker(action), checker(action).schema
     body = deepcopy(json.loads(json.dumps(data.draw(st.sampled_from(service.examples)).request)))
     names = _optional_names(schema)
     for _ in range(data.draw(st.integers(1, 3))):
@@ -170,7 +177,7 @@ def test_what_the_model_takes_the_schema_takes(action: str, data: st.DataObject)
         else:
             node[last] = data.draw(_VALUES)
     if takes(service, body):
-        Draft202012Validator(schema).validate(body)
+        checker(action).validate(body)
 
 
 def test_either_spelling_of_the_address_is_in_the_schema_and_not_both() -> None:
