@@ -24,6 +24,7 @@ from tests.e2e.console_rows import leave_dead, leave_parked, leave_uncertain
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+    from uuid import UUID
 
     from playwright.async_api import Browser, Page
 
@@ -66,9 +67,13 @@ async def _make(stack: Stack) -> None:
     async with browsing() as browser:
         async with _page(browser, url, token) as page:
             sent = await _send_everything(page)
-        await _bad_days(database)
+        dead = await _bad_days(database)
         async with _page(browser, url, token) as page:
             await _light(page, url, sent)
+            await page.goto(f"{url}/exchanges/{dead}")
+            await _take(page, "dead.png", height=760)
+            await page.goto(f"{url}/look?language=en&back=/send?action=epgu.order.statuses")
+            await _take(page, "send-english.png", height=760)
         async with _page(browser, url, token, dark=True) as page:
             await _dark(page, url, sent)
         async with _page(browser, url, token, width=360) as page:
@@ -106,7 +111,8 @@ async def _send_everything(page: Page) -> str:
     return first
 
 
-async def _bad_days(database: asyncpg.Connection) -> None:
+async def _bad_days(database: asyncpg.Connection) -> UUID:
+    """Leave what a person has to look at; return the id of a dead command."""
     dead = await leave_dead(database, ACTION, EXAMPLES[0].request)
     await leave_dead(database, "zhkh-debt-responses", {})
     await leave_uncertain(database, "postamat.issue", {})
@@ -134,6 +140,8 @@ async def _bad_days(database: asyncpg.Connection) -> None:
                 cell,
                 days,
             )
+
+    return dead
 
 
 async def _light(page: Page, url: str, sent: str) -> None:

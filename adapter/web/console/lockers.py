@@ -16,7 +16,7 @@ from adapter.services.command import read_command
 from adapter.services.postamat_models import DirectoryAdd, DirectoryEdit
 from adapter.web.console.allowed import asked, needs
 from adapter.web.console.entry import REPLAY
-from adapter.web.console.page import DESK, SESSION, say, show
+from adapter.web.console.page import DESK, DIRECTORY, SESSION, say, show
 from adapter.web.console.revealing import hide, reveal, revealed
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _EMPTY: Final[Mapping[str, str]] = {"number": "", "address": "", "departments": 
 
 def served(desk: Desk) -> bool:
     """Tell whether this deployment owns cases and directory (mode portal)."""
-    return "postamat.directory.list" in desk.services
+    return DIRECTORY in desk.services
 
 
 def _demand(request: web.Request) -> Desk:

@@ -30,6 +30,8 @@ _TONES: Final[Mapping[State, str]] = {
     State.REPLIED: "good", State.RETRYING: "warn", State.UNCERTAIN: "warn",
     State.REJECTED: "bad", State.FAILED: "bad", State.EXPIRED: "bad", State.DEAD: "bad",
 }  # fmt: skip
+#: The action that stands for mode portal: cases and directory are this deployment's own.
+DIRECTORY: Final = "postamat.directory.list"
 #: Nobody works on these any more.
 ENDED: Final = frozenset({State.REPLIED, State.REJECTED, State.FAILED, State.EXPIRED, State.DEAD, State.UNCERTAIN})
 
@@ -74,6 +76,7 @@ class Pages:
             "csrf": session.csrf if session else "",
             "may_act": bool(session and session.may(REPLAY)),
             "may_reveal": bool(session and session.may(REVEAL)),
+            "has_lockers": DIRECTORY in request.app[DESK].services,
             "path": request.path,
             "here": request.rel_url.raw_path_qs,
             "now": datetime.now(UTC),

@@ -16,8 +16,9 @@ from adapter.web.console import pretty
 from adapter.web.console.entry import Doorkeeper
 from adapter.web.console.judging import judge
 from adapter.web.console.positions import line_of, lines_of
+from tests.conftest import PROJECT
 
-SERVICES = make_services({})
+SERVICES = make_services({"SHEP_SERVICES_FILE": str(PROJECT / "deploy/local/shep-services.toml")})
 TREES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
@@ -52,6 +53,7 @@ def test_a_fault_of_a_missing_field_marks_the_object_around_it() -> None:
 
 
 def test_the_verdict_on_every_example_of_every_service_is_good() -> None:
+    assert {service.gateway for service in SERVICES.values()} >= {"smev3", "epgu", "shep", "postamat"}
     for service in SERVICES.values():
         for example in service.examples:
             verdict = judge(service, pretty.json_text(example.request), 1_000_000)
