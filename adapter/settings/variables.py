@@ -252,7 +252,7 @@ VARIABLES: tuple[Variable, ...] = (
     _V("EPGU_FOLLOW_RECONCILE", "epgu", "follow_reconcile", read.seconds(1, 604_800),
        "Time after which an order is asked for by its number (getOrdersStatus), seconds", "3600"),
     _V("EPGU_FOLLOW_SHARE", "epgu", "follow_share", read.integer(1, 100),
-       "Percent of each EPGU_LIMIT_ of requests up to which following goes on; the rest is for commands", "50"),
+       "Percent of EPGU_LIMIT_MINUTE and EPGU_LIMIT_HOUR up to which following goes on; commands have the rest", "50"),
     _V("ESIA_URL", "epgu", "esia_url", read.url, "Address of ЕСИА; by default that of EPGU_ENV"),
     _V("ESIA_API_KEYS", "epgu", "api_keys", read.api_keys,
        "API-Keys by name, NAME=GUID or NAME=GUID/KEY with the key of the signing service, comma-separated, or file:PATH"

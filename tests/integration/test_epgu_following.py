@@ -365,6 +365,31 @@ async def test_one_order_that_is_refused_or_unreadable_does_not_hold_up_the_othe
         assert await desk.told(1) + await desk.told(2) == []
 
 
+async def test_an_order_whose_details_never_come_does_not_hold_up_the_others(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapter.gateways.epgu.follow._FIRST_AWAY", 0.01)
+    desk.portal.refuses["slow"] = AwayFromGatewayError(Code.GATEWAY_UNAVAILABLE.wire)
+    desk.portal.show(40, 17)
+    for order in range(1, 7):
+        await desk.command(order, key="slow")
+    await desk.command(40, key="head")
+    async with desk.following():
+        await desk.until_told(40, *changed(17))
+
+
+async def test_a_defect_of_the_follower_leaves_its_worker_alone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapter.gateways.epgu.follow._AWAY", 0.02)
+    desk.portal.refuses["changed"] = ValueError("x")
+    desk.portal.codes[1] = "NEW"
+    await desk.command(1)
+    async with desk.following():
+        await desk.asked_again("changed", 3)
+        del desk.portal.refuses["changed"]
+        desk.portal.show(1, 17)
+        await desk.until_told(1, *changed(17))
+
+
 async def test_a_change_that_the_pages_hide_is_found_by_the_number_of_the_order(desk: Desk) -> None:
     desk.portal.show(1, 17)
     await desk.command(1)

@@ -155,6 +155,10 @@ class Follower:
             except AwayFromGatewayError as error:
                 pause = max(self._backed_off(), min(error.after or 0.0, _AWAY))
                 log.warning("orders are followed later", source="epgu", code=error.code, retry_in=pause)
+            except Exception as error:  # noqa: BLE001  — a defect here must not take the commands of this worker along
+                pause = _AWAY
+                self._count("epgu-follow-defects")
+                log.error("orders are followed later", source="epgu", error=error, retry_in=pause)  # noqa: TRY400  — no values
             await asyncio.sleep(pause)
 
     def _backed_off(self) -> float:
@@ -273,13 +277,15 @@ class Follower:
             self._count("epgu-follow-refused")
             await self._put_off(changes, order)
         except AwayFromGatewayError as error:
+            # It may be this order's own matter: the others come first now.
+            await self._put_off(changes, order, pause=self._options.first)
             return error
         except (RegistersAwayError, NotOursError):
             raise
         except Exception as error:  # noqa: BLE001  — details that our code fails on must not take the others along
             log.error("order is not read", source="epgu", order_id=str(order.order_id), error=error)  # noqa: TRY400  — no values
             self._count("epgu-follow-defects")
-            await self._put_off(changes, order, looks=99)
+            await self._put_off(changes, order, pause=self._options.longest)
         return None
 
     async def _read(self, changes: Changes, order: Followed) -> None:
@@ -303,11 +309,14 @@ class Follower:
 
         await self._tell(changes, order, b"", judge)
 
-    async def _put_off(self, changes: Changes, order: Followed, *, looks: int = 0) -> None:
+    async def _put_off(self, changes: Changes, order: Followed, *, pause: float | None = None) -> None:
+        """Read an order later: after ``pause`` seconds, or longer each time."""
+
         def judge(known: Followed) -> Kept:
-            tried = max(known.looks + 1, looks)
-            stage = Stage.ENDED if known.given_up else known.stage
-            return Kept(News(stage), tried, self._pause(tried), lacking=known.needs_token)
+            looks = known.looks + (pause is None)
+            stage = Stage.ENDED if known.given_up and pause is None else known.stage
+            again = self._pause(looks) if pause is None else pause
+            return Kept(News(stage), looks, again, lacking=known.needs_token)
 
         await self._tell(changes, order, b"", judge)
 

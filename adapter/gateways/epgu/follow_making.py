@@ -34,7 +34,7 @@ def make_follower(  # noqa: PLR0913  — the composition root hands every part o
     observe: Observe = observe_nothing,
     count: Callable[[str], None],
 ) -> Follower:
-    """Return the follower: it asks while less than ``share`` percent of each limit is used, and leaves the rest."""
+    """Return the follower: it asks while less than ``share`` percent of a limit is used, and leaves the rest."""
     tokens = Tokens(options.esia, session=parts.esia, signer=parts.signer, shelf=TokensInDatabase(parts.shared))
     stack.push_async_callback(tokens.close)
     wire = Wire(options, session=parts.session, once=parts.once)
@@ -45,6 +45,9 @@ def make_follower(  # noqa: PLR0913  — the composition root hands every part o
 
 
 def shared_bounds(bounds: Bounds, percent: int) -> Bounds:
-    """Return bounds of requests of which ``percent`` is left, one at least."""
-    names = ("minute", "hour", "day", "month", "year")
-    return replace(bounds, **{name: max(1, getattr(bounds, name) * percent // 100) for name in names})
+    """Return bounds of which ``percent`` of a minute's and an hour's requests are left, one at least.
+
+    Longer periods follow from these. A share of theirs would end the following until the next month or year.
+    """
+    minute, hour = (max(1, number * percent // 100) for number in (bounds.minute, bounds.hour))
+    return replace(bounds, minute=minute, hour=hour)

@@ -221,6 +221,6 @@ def test_whatever_details_hold_is_read(code: str | None, order: dict[str, Any], 
     assert [event for event in again.events if event.name == STATUS_CHANGED] == []
 
 
-def test_following_leaves_its_share_of_every_limit() -> None:
+def test_following_leaves_a_share_of_each_minute_and_hour_to_commands() -> None:
     shared = shared_bounds(Bounds(minute=2000, hour=1), 50)
-    assert (shared.minute, shared.hour, shared.day, shared.orders) == (1000, 1, 1_440_000, 20)
+    assert (shared.minute, shared.hour, shared.day, shared.orders) == (1000, 1, 2_880_000, 20)
