@@ -201,7 +201,9 @@ async def at_work(
     async with AsyncExitStack() as stack:
         settings = configuration.load(environment, known_actions(environment))
         services = {
-            action: service for action, service in make_services(environment).items() if action.startswith("shep.")
+            action: service
+            for action, service in make_services(environment).items()
+            if action in settings.services.actions
         }
         providers, books = make_providers(services, environment), Books()
         opened, sources = await open_gateways(settings, services, books, stack, providers)
