@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from adapter.errors import ConfigurationError
 from adapter.gateways.shep import Level, Profile, ShepGateway, ShepOptions
 from adapter.gateways.shep.follower import Followed, ShepFollower
+from adapter.gateways.shep.options import Cipher
 from adapter.gateways.shep.pacing import Pace, Pacing
 from adapter.gateways.shep.points import Points, Watched
 from adapter.gateways.shep.puller import Pulled, ShepPuller
@@ -169,7 +170,11 @@ def _endpoint(shep: Shep, signer: KzSigner, points: Points, follower: ShepFollow
         return known.service(service_id) is not None
 
     security = TransportSecurity(
-        signer, key=shep.system_key, expected_bin=shep.gateway_bin or "", certificates=shep.gateway_certs or ()
+        signer,
+        key=shep.system_key,
+        expected_bin=shep.gateway_bin or "",
+        certificates=shep.gateway_certs or (),
+        cipher=_cipher(shep),
     )
     options = EndpointOptions(
         listen=shep.listen,
@@ -207,6 +212,11 @@ def contours(shep: Shep) -> list[ShepOptions]:
     return [*found, _options(shep, "vshep", *outside)] if any(outside) else found
 
 
+def _cipher(shep: Shep) -> Cipher | None:
+    """Return how messages are encrypted, where a certificate says for whom."""
+    return None if shep.cipher_certificate is None else Cipher(shep.cipher_certificate[0], shep.cipher_key)
+
+
 def _options(shep: Shep, name: str, sync_url: str, async_url: str) -> ShepOptions:
     return ShepOptions(
         sync_url=sync_url,
@@ -218,6 +228,7 @@ def _options(shep: Shep, name: str, sync_url: str, async_url: str) -> ShepOption
         gateway_certs=shep.gateway_certs or (),
         system_key=shep.system_key,
         official_key=shep.official_key,
+        cipher=_cipher(shep),
         sync_timeout=shep.sync_timeout,
         async_timeout=shep.async_timeout,
         zone=shep.zone,
@@ -231,5 +242,6 @@ def profile(service: Service) -> Profile:
         level=Level(service.security),
         soft_revocation=service.revocation == "soft",
         unsigned_faults=service.unsigned_faults,
+        encrypted=bool(service.encryption),
         answer_within=None if service.answer_within is None else timedelta(seconds=seconds_of(service.answer_within)),
     )

@@ -225,6 +225,23 @@ def _shep_met(listen: tuple[str, int] | None, url: str | None) -> Faults:
         yield "SHEP_PUBLIC_URL", "is required with SHEP_LISTEN"
 
 
+def _shep_cipher(
+    registry: ShepRegistry,
+    backend: str,
+    certificates: tuple[bytes, ...] | None,
+    token: str | None,
+    certificate: Pem | None,
+) -> Faults:
+    if not any(service.encryption for service in registry.services):
+        return
+    if backend == "ncanode":
+        yield "SHEP_SIGN_BACKEND", "may not be ncanode: SHEP_SERVICES_FILE has services with encryption"
+    if certificates is None or len(certificates) != 1:
+        yield "SHEP_CIPHER_CERT", "has to be one certificate: SHEP_SERVICES_FILE has services with encryption"
+    if token is None and certificate is None:
+        yield "SHEP_CIPHER_TOKEN", "is required for services with encryption unless SIGN_CLIENT_CERT logs us in"
+
+
 def _shep_callers(certificate: Pem | None, authority: Pem | None) -> Faults:
     if authority is not None and certificate is None:
         yield "SHEP_LISTEN_CLIENT_CA", "needs SHEP_LISTEN_CERT: without TLS nobody shows a certificate"
@@ -271,6 +288,10 @@ CHECKS: tuple[Check, ...] = (
     ),
     (("SHEP_SERVICES_FILE", "SHEP_BIN"), _shep_owner),
     (("SHEP_LISTEN", "SHEP_PUBLIC_URL"), _shep_met),
+    (
+        ("SHEP_SERVICES_FILE", "SHEP_SIGN_BACKEND", "SHEP_CIPHER_CERT", "SHEP_CIPHER_TOKEN", "SIGN_CLIENT_CERT"),
+        _shep_cipher,
+    ),
     _together("SHEP_LISTEN_CERT", "SHEP_LISTEN_KEY"),
     _key_of("SHEP_LISTEN_CERT", "SHEP_LISTEN_KEY"),
     (("SHEP_LISTEN_CERT", "SHEP_LISTEN_CLIENT_CA"), _shep_callers),

@@ -264,6 +264,9 @@ class Shep:
     system_token: str | None = field(repr=False)
     official_key: str
     official_token: str | None = field(repr=False)
+    cipher_certificate: tuple[bytes, ...] | None = field(repr=False)
+    cipher_key: str
+    cipher_token: str | None = field(repr=False)
     sync_timeout: float
     async_timeout: float
     listen: tuple[str, int] | None
@@ -283,7 +286,11 @@ class Shep:
     @property
     def tokens(self) -> Mapping[str, str]:
         """Bearer token by key name."""
-        pairs = ((self.system_key, self.system_token), (self.official_key, self.official_token))
+        pairs = (
+            (self.system_key, self.system_token),
+            (self.official_key, self.official_token),
+            (self.cipher_key, self.cipher_token),
+        )
         return {key: token for key, token in pairs if token is not None}
 
 

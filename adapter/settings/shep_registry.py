@@ -119,7 +119,8 @@ class Service(_Row):
     ``xsd`` is the file of its messages' schema beside the registry, with the names of their root elements where these
     are not plain.
     ``contour`` is where it is published. ``revocation`` soft believes certificates of which nobody knows whether they
-    are revoked; ``unsigned_faults`` believes refusals that are not signed; ``repeatable`` says that asking twice does
+    are revoked; ``unsigned_faults`` believes refusals that are not signed; with ``encryption`` messages are
+    encrypted, then signed (Приложение 8, scenario 3); ``repeatable`` says that asking twice does
     no harm. ``data_form`` and ``sign_data`` are for commands that do not say. ``reply`` says what a command to an
     asynchronous service is answered with: the receipt, or the business answer, within ``answer_within`` of the receipt.
     ``notify`` says whether the adapter tells the gateway by itself that a message was taken, where
@@ -152,6 +153,7 @@ class Service(_Row):
     security: Literal[0, 1, 2] = 2
     revocation: Literal["hard", "soft"] = "hard"
     unsigned_faults: bool = False
+    encryption: Flag = 0
     repeatable: bool = False
     data_form: Literal["child", "text", "typed"] = "child"
     sign_data: Literal["none", "system", "official"] = "none"
@@ -274,6 +276,8 @@ def _service_faults(service: Service, systems: set[str], registry: ShepRegistry)
         yield "routing: 1 needs routes and no point"
     if not service.routing and service.routes:
         yield "routes: are for routing = 1"
+    if service.encryption and service.security != 2:
+        yield "encryption: is for security = 2"
     yield from _twice("users", [str(user.number) for user in service.users])
     yield from _twice("routes", [route.name for route in service.routes])
     if service.is_async and service.delivery is None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _SIGN: Final = "/v1/kz/sign"
 _VERIFY: Final = "/v1/kz/verify"
+_ENCRYPT: Final = "/v1/kz/encrypt"
+_DECRYPT: Final = "/v1/kz/decrypt"
 _CERTIFICATES: Final = "/v1/kz/certificates"
 _BUSY: Final = frozenset({408, 429})
 
@@ -77,6 +79,20 @@ class KzSigningClient:
     async def verify_document(self, document: bytes) -> list[SignatureVerdict]:
         """Judge every enveloped signature of a document. Raises SignerError."""
         return await self._verify("xml", document, ())
+
+    async def encrypt(self, content: bytes, *, certificate: bytes) -> bytes:
+        """Return the xenc:EncryptedData of ``content`` for the RSA key of a DER certificate. Raises SignerError."""
+        items = [kz_wire.KzEncryptItem(content=content, certificate=certificate)]
+        token = next(iter(self._tokens.values()), "")
+        answer = await self._call("POST", _ENCRYPT, token, kz_wire.KzEncryptRequest(items=items).model_dump_json())
+        return bytes(_one(_contents, answer))
+
+    async def decrypt(self, data: bytes, *, key: str) -> bytes:
+        """Return what an xenc:EncryptedData for our ``key`` holds. Raises SignerError."""
+        items = [kz_wire.KzDecryptItem(key=key, content=data)]
+        token = self._tokens.get(key, "")
+        answer = await self._call("POST", _DECRYPT, token, kz_wire.KzDecryptRequest(items=items).model_dump_json())
+        return bytes(_one(_contents, answer))
 
     async def certificates(self) -> list[kz_wire.KzKeyEntry]:
         """Return the keys of the service. Raises SignerError."""
@@ -156,6 +172,16 @@ async def exchanged(  # noqa: PLR0913, PLR0917  — the parts of one request
     except ValidationError:
         code = f"HTTP_{status}"
     raise _refused(status, code)
+
+
+def _contents(body: bytes) -> list[bytes | wire.Fault]:
+    """Return the content, or the fault, of each item. Raises ValueError."""
+    found: list[bytes | wire.Fault] = []
+    for item in kz_wire.KzContentAnswer.model_validate_json(body).items:
+        if item.error is None and item.content is None:
+            raise ValueError("an item without content and without an error")
+        found.append(item.error if item.error is not None else item.content or b"")
+    return found
 
 
 def _verdict(fields: Mapping[str, Any]) -> SignatureVerdict:

@@ -19,6 +19,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
+from adapter.errors import Code, SignerError
 from adapter.signing.certificates import CertificateError, period
 from adapter.signing.gost import GostUnavailableError
 from adapter.signing.kz import KzEngine
@@ -88,6 +89,16 @@ class NcaNodeSigner:
         answer = await self._call("/xml/sign", request)
         return await asyncio.to_thread(checked_document, document, signature_in(_xml(answer), last=True), tsp=tsp)
 
+    async def encrypt(self, content: bytes, *, certificate: bytes) -> bytes:
+        """Refuse: NCANode has no such call."""
+        del content, certificate
+        raise _no_cipher()
+
+    async def decrypt(self, data: bytes, *, key: str) -> bytes:
+        """Refuse: NCANode has no such call."""
+        del data, key
+        raise _no_cipher()
+
     async def verify_envelope(self, message: bytes, *, certificates: Sequence[bytes] = ()) -> SignatureVerdict:
         """Judge the transport signature of a SOAP message; the verdict tells what NCANode tells. Raises SignerError.
 
@@ -140,6 +151,11 @@ class NcaNodeSigner:
         if not isinstance(answer, dict) or answer.get("status", 200) != 200:
             raise unavailable("ответ не по контракту")
         return answer
+
+
+def _no_cipher() -> SignerError:
+    sentence = f"{Code.SIGNATURE_REFUSED.sentence}: NCANode не шифрует"
+    return SignerError(Code.SIGNATURE_REFUSED, sentence, retryable=False)
 
 
 def _xml(answer: Mapping[str, Any]) -> bytes:

@@ -61,6 +61,14 @@ class KzSigner(Protocol):
         """
         ...
 
+    async def encrypt(self, content: bytes, *, certificate: bytes) -> bytes:
+        """Return the xenc:EncryptedData of ``content`` for the RSA key of a DER certificate."""
+        ...
+
+    async def decrypt(self, data: bytes, *, key: str) -> bytes:
+        """Return what an xenc:EncryptedData for our ``key`` holds."""
+        ...
+
     async def verify_envelope(self, message: bytes, *, certificates: Sequence[bytes] = ()) -> SignatureVerdict:
         """Judge the transport signature of a SOAP message; ``certificates`` are those that it may only name."""
         ...

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from adapter.signing.wire import MAX_ITEMS, Base64
+from adapter.signing.wire import MAX_ITEMS, Base64, Fault
 
 #: What is signed: the Body of a SOAP message (WS-Security), or a whole document (an enveloped signature).
 Kind = Literal["wsse", "xml"]
@@ -54,8 +54,47 @@ class KzVerifyRequest(_Request):
     trust: list[Base64] | None = Field(default=None, max_length=1000)
 
 
+class KzEncryptItem(_Request):
+    """``content`` is to be encrypted for the RSA key of ``certificate``, DER."""
+
+    content: Base64
+    certificate: Base64
+
+
+class KzEncryptRequest(_Request):
+    """Up to MAX_ITEMS things to encrypt; answered by xenc:EncryptedData elements."""
+
+    items: list[KzEncryptItem] = Field(min_length=1, max_length=MAX_ITEMS)
+
+
+class KzDecryptItem(_Request):
+    """``content`` is an xenc:EncryptedData for the key ``key``."""
+
+    key: Annotated[str, Field(min_length=1, max_length=64)]
+    content: Base64
+
+
+class KzDecryptRequest(_Request):
+    """Up to MAX_ITEMS things to decrypt; answered by their content."""
+
+    items: list[KzDecryptItem] = Field(min_length=1, max_length=MAX_ITEMS)
+
+
+class KzContentItem(_Answer):
+    """What came of one item: its content, or an error."""
+
+    content: Base64 | None = None
+    error: Fault | None = None
+
+
+class KzContentAnswer(_Answer):
+    """One entry per item, in the order asked."""
+
+    items: list[KzContentItem]
+
+
 class KzKeyEntry(_Answer):
-    """A key that the service holds, and what it may sign: ``wsse``, ``xml``."""
+    """A key that the service holds, and what it may do: ``wsse`` and ``xml`` sign, ``decrypt`` opens."""
 
     name: str
     algorithm: str

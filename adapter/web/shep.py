@@ -23,7 +23,7 @@ from adapter.gateways.shep.bringing import facts_of, rule_broken
 from adapter.gateways.shep.bringing import message as delivered
 from adapter.gateways.shep.calls import service_of, to_json
 from adapter.gateways.shep.data import BusinessData
-from adapter.gateways.shep.messages import MESSAGE_LIMIT, MessageError, envelope, fault_payload, payload, read
+from adapter.gateways.shep.messages import MESSAGE_LIMIT, SEALED, MessageError, envelope, fault_payload, payload, read
 from adapter.gateways.shep.messages import body as soap_body
 from adapter.gateways.shep.operations import OPERATIONS, PUSH, PUSH_STATUS, SYNC_SEND
 from adapter.gateways.shep.options import Level
@@ -137,15 +137,19 @@ class ShepEndpoint:
     def _door(self, door: str, arrivals: Arrivals) -> Callable[[web.Request], Any]:
         async def take(request: web.Request) -> web.Response:
             operation: Operation | None = None
-            profile, service_id, incoming = self.options.profile_of(None), "", None
+            profile, service_id, incoming, sealed_for = self.options.profile_of(None), "", None, ""
             try:
                 async with asyncio.timeout(None if door == "sync" else self.options.in_time):
                     message = await _read(request)
+                    if message.part == SEALED:
+                        message = await self._opened(message)
+                        sealed_for = service_of(message.values) or ""
                     key = _operation_key(message, door)
                     operation = OPERATIONS[key]
                     service_id = service_of(message.values) or ""
                     profile = self.options.profile_of(service_id)
                     self._must_be_near(request.remote, profile)
+                    _must_be_sealed(profile, sealed_for)
                     incoming = await self._judged(key, message, profile)
                     await _keep(arrivals, incoming)
                     values = await self._answered(key, message, incoming, arrivals)
@@ -158,12 +162,27 @@ class ShepEndpoint:
                 log.error("shep.call-failed", error=type(error).__name__)  # noqa: TRY400  — its text may hold values
                 failed = _FaultError("Server", Code.INTERNAL.wire, Code.INTERNAL.sentence)
                 content, status = self._fault(operation, failed), 500
-            response = await self._signed(content, status, profile)
+            response = await self._signed(content, status, profile, sealed_for=sealed_for if status == 200 else "")
             if door == "client":
                 await self._note(service_id, incoming if response.status == 200 else None)
             return response
 
         return take
+
+    async def _opened(self, message: Message) -> Message:
+        """Return what a sealed message says, once the signature over it is believed. Raises _FaultError."""
+        profile = self.options.profile_of(service_of(message.values))
+        if not profile.encrypted:
+            raise _FaultError("Client", Code.GATEWAY_PROTOCOL.wire, "Messages of this service are not encrypted")
+        try:
+            doubt = refusal(await self._security.judge(message.raw, profile.level), profile)
+            if doubt is not None:
+                raise _FaultError("Client", doubt.code, doubt.description)
+            return await self._security.opened(message)
+        except SignerError as error:
+            raise _FaultError("Server" if error.retryable else "Client", error.code, error.description) from None
+        except MessageError as error:
+            raise _FaultError("Client", Code.GATEWAY_PROTOCOL.wire, error.rule) from None
 
     def _must_be_near(self, caller: str | None, profile: Profile) -> None:
         """Refuse callers from elsewhere where nothing but the network speaks for them. Raises _FaultError."""
@@ -236,10 +255,10 @@ class ShepEndpoint:
         info = {"error_code": fault.code, "error_message": fault.text, "error_date": self._now(), **fault.details}
         return fault_payload(fault.side, fault.text, payload(operation, "fault", info))
 
-    async def _signed(self, content: bytes, status: int, profile: Profile) -> web.Response:
+    async def _signed(self, content: bytes, status: int, profile: Profile, *, sealed_for: str = "") -> web.Response:
         """Return an answer as the service's level wants it; what cannot be signed is a fault: it is asked again."""
         try:
-            raw = (await self._security.outgoing(content, profile.level)).envelope
+            raw = (await self._security.outgoing(content, profile.level, sealed_for=sealed_for)).envelope
         except SignerError as error:
             log.warning("shep.answer-unsigned", code=error.code)
             raw, status = envelope(soap_body(fault_payload("Server", error.description))), 500
@@ -247,6 +266,11 @@ class ShepEndpoint:
 
     def _now(self) -> datetime:
         return datetime.now(self.options.zone)
+
+
+def _must_be_sealed(profile: Profile, sealed_for: str) -> None:
+    if profile.encrypted and not sealed_for:
+        raise _FaultError("Client", Code.GATEWAY_PROTOCOL.wire, "Messages of this service are encrypted")
 
 
 async def _read(request: web.Request) -> Message:

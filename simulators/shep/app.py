@@ -65,7 +65,7 @@ class Simulator:
         self.letters = Letters(int(config.clock().timestamp()) * 16)
         self.scenarios = Scenarios()
         self.ledger: list[dict[str, Any]] = []
-        self.courier = Courier(self.desk, self.scenarios)
+        self.courier = Courier(self.desk, self.scenarios, lambda: self.world)
         self.deliveries = Deliveries(self.courier, lambda: self.world, config.clock)
         self.channels = Channels(lambda: self.world, self.letters, self.deliveries, self.courier, config.clock)
         self.gates = {contour: Gate(contour, lambda: self.world, self.letters, self.desk) for contour in CONTOURS}
@@ -129,16 +129,18 @@ async def _exchange(
     effects, status, code, level = NOTHING, 200, "", 2
     now = simulator.config.clock
     try:
-        message = opened(raw, channel)
+        message, sealed = opened(raw, channel, simulator.desk)
         operation, service_id = message.operation, service_of(message.values)
         assert operation is not None  # noqa: S101  — opened() looked; this tells the type checker
         effects = simulator.scenarios.apply(operation.name, service_id)
         await _before(effects)
         if effects.drop == "before":
             return _cut(request)
-        arrival = simulator.gates[contour].admit(message, channel, now())
+        arrival = simulator.gates[contour].admit(message, channel, now(), sealed=sealed)
         service_id, level = arrival.service.service_id, arrival.service.security
         content = payload(operation, "response", await simulator.channels.perform(arrival))
+        if sealed:
+            content = simulator.desk.sealed(content, service_id)
     except RefusedError as refused:
         _log.info("refused: %s", refused)
         content, status, code = refused.payload(operation, now()), 500, refused.code or f"soap:{refused.side}"

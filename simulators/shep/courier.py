@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from adapter.gateways.shep.calls import service_of
-from adapter.gateways.shep.messages import Message, MessageError, payload, read
+from adapter.gateways.shep.messages import SEALED, Message, MessageError, payload, read
 from adapter.gateways.shep.operations import OPERATIONS
 from simulators.shep.dress import dressed
 from simulators.shep.refusals import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from simulators.shep.desk import SignatureDesk
     from simulators.shep.scenario import Scenarios
-    from simulators.shep.world import Point
+    from simulators.shep.world import Point, World
 
 #: What a participant's own fault is told with.
 _LIMIT = 32 * 2**20
@@ -31,9 +31,10 @@ class UndeliveredError(Exception):
 class Courier:
     """Makes the calls; ``open`` and ``close`` frame its life."""
 
-    def __init__(self, desk: SignatureDesk, scenarios: Scenarios) -> None:
-        """Nothing is open yet."""
+    def __init__(self, desk: SignatureDesk, scenarios: Scenarios, world: Callable[[], World]) -> None:
+        """Nothing is open yet; ``world`` tells what is registered now."""
         self._desk = desk
+        self._world = world
         self._scenarios = scenarios
         self._session: aiohttp.ClientSession | None = None
 
@@ -53,13 +54,19 @@ class Courier:
             content = payload(operation, "request", values)
         except MessageError as error:
             raise UndeliveredError(f"cannot be written: {error.rule}") from None
-        effects = self._scenarios.apply(f"push.{operation.name}", service_of(values))
+        named = service_of(values)
+        effects = self._scenarios.apply(f"push.{operation.name}", named)
+        if any(service.encrypted for service in self._world().services if service.service_id == named):
+            content = self._desk.sealed(content, named or "")
         message = dressed(self._desk, content, effects, sign=point.security > 0)
         raw = await self._post(point, message)
         if effects.twice:
             raw = await self._post(point, message)
         try:
             answer = read(raw)
+            answer = self._desk.unsealed(answer) if answer.part == SEALED else answer
+        except RefusedError as error:
+            raise UndeliveredError(f"sealed answer: {error.message}") from None
         except MessageError as error:
             raise UndeliveredError(f"unreadable answer: {error.rule}") from None
         if answer.fault is not None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from asn1crypto import x509
+from lxml import etree
 
-from adapter.gateways.shep.messages import body, envelope
+from adapter.gateways.shep.calls import service_of
+from adapter.gateways.shep.messages import MESSAGE_LIMIT, Message, MessageError, body, envelope, read
 from adapter.signing.certificates import read_certificate
 from adapter.signing.standing import bin_of, read_lists, standing
-from adapter.xml.wssecurity import UNSIGNED, Names, body_signature, verify_envelope
+from adapter.xml.encryption import with_service
+from adapter.xml.parser import XmlError, parse
+from adapter.xml.wssecurity import UNSIGNED, Names, body_signature, soap_body, verify_envelope
+from simulators.kz_cipher import CipherError, decrypt, encrypt
 from simulators.shep.keys import read_pair
 from simulators.shep.refusals import RefusedError
 
@@ -68,6 +74,28 @@ class SignatureDesk:
                 rb"<wsse:KeyIdentifier.*</wsse:KeyIdentifier>", lambda _: _issuer_serial(certificate), signature
             )
         return envelope(soap, signature)
+
+    def sealed(self, payload: bytes, service_id: str) -> bytes:
+        """Return a payload encrypted for the adapter's system."""
+        certificate = read_pair(self._folder, "shep-cipher").certificate_der
+        return with_service(encrypt(payload, certificate), service_id)
+
+    def unsealed(self, message: Message) -> Message:
+        """Return what a message says that is encrypted for the gateway; its signature comes first.
+
+        Raises RefusedError.
+        """
+        verdict = verify_envelope(message.raw, self._engine)
+        if not verdict.math:
+            raise RefusedError("", verdict.reason, side="Client")
+        data = etree.tostring(soap_body(parse(message.raw, max_bytes=MESSAGE_LIMIT))[0], with_tail=False)
+        try:
+            found = read(envelope(body(decrypt(data, self._pair("gateway")[0]))))
+        except (CipherError, XmlError, MessageError):
+            raise RefusedError("", "Сообщение не расшифровывается", side="Client") from None
+        if service_of(found.values) not in {None, message.values["service_id"]}:
+            raise RefusedError("", "Сообщение другого сервиса", side="Client")
+        return replace(found, raw=message.raw)
 
     def wrapped(self, payload: bytes) -> bytes:
         """Return an envelope whose signed Body stands in the header, and another one where it is read."""

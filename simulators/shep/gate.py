@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from adapter.gateways.shep.calls import service_of
-from adapter.gateways.shep.messages import MessageError, read
+from adapter.gateways.shep.messages import SEALED, MessageError, read
 from simulators.shep.refusals import RefusedError
 
 if TYPE_CHECKING:
@@ -41,17 +41,23 @@ class Arrival:
     service: Service
 
 
-def opened(raw: bytes, channel: str) -> Message:
-    """Return a request of ``channel``. Raises RefusedError, without an ErrorInfo, for what is none."""
+def opened(raw: bytes, channel: str, desk: SignatureDesk) -> tuple[Message, bool]:
+    """Return a request of ``channel``, and whether it was encrypted.
+
+    Raises RefusedError, without an ErrorInfo, for what is none.
+    """
     try:
         message = read(raw)
     except MessageError as error:
         raise RefusedError("", f"Unmarshalling Error: {error.rule}", side="Client") from None
+    sealed = message.part == SEALED
+    if sealed:
+        message = desk.unsealed(message)
     if message.operation is None or message.part != "request" or message.operation.name not in _HOLDERS[channel]:
         raise RefusedError("", "Операции нет на этом канале", side="Client")
     if message.warnings:
         raise RefusedError("", f"Unmarshalling Error: {message.warnings[0]}", side="Client")
-    return message
+    return message, sealed
 
 
 class Gate:
@@ -64,13 +70,15 @@ class Gate:
         self._letters = letters
         self._desk = desk
 
-    def admit(self, message: Message, channel: str, now: datetime) -> Arrival:
+    def admit(self, message: Message, channel: str, now: datetime, *, sealed: bool = False) -> Arrival:
         """Return the message as an arrival. Raises RefusedError."""
         operation = message.operation
         assert operation is not None  # noqa: S101  — opened() gave it; this tells the type checker
         holder = _HOLDERS[channel][operation.name]
         party = self._party(message.values.get(holder, {}) if holder else message.values)
         service = self._service(message.values, party, channel)
+        if sealed != service.encrypted and service_of(message.values) is not None:
+            raise RefusedError("SIM-CIPHER", side="Client")
         if service.security == 2:
             self._desk.check(message.raw, party.bin, now)
         if operation.name in {"SendMessage", "sendMessage"}:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 FOLDER = "kz"
 #: БИН of the organisations: the adapter's, the gateway's, the other party's, and one that nobody has registered.
 OWN_BIN, GATEWAY_BIN, OTHER_BIN, STRANGE_BIN = "123456789021", "980740003490", "214452507123", "999999999999"
-#: Keys that the signing service holds for the adapter: the system's, the same by GOST, and the official's.
-SERVED = ("shep", "shep-gost", "shep-official")
+#: Keys that the signing service holds for the adapter: the system's, the same by GOST, the official's, one that opens.
+SERVED = ("shep", "shep-gost", "shep-official", "shep-cipher")
 
 _PAST = (datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC))
 
@@ -48,6 +48,7 @@ _PAIRS = {
     "shep": Wanted(_subject("Информационная система", OWN_BIN)),
     "shep-gost": Wanted(_subject("Информационная система", OWN_BIN), GOST_2015),
     "shep-official": Wanted(_subject("Должностное лицо", OWN_BIN)),
+    "shep-cipher": Wanted(_subject("Информационная система, шифрование", OWN_BIN)),
     "gateway": Wanted(_subject("ШЭП", GATEWAY_BIN)),
     "gateway-gost": Wanted(_subject("ШЭП", GATEWAY_BIN), GOST_2015),
     "other": Wanted(_subject("Другая система", OTHER_BIN), GOST_2015),
@@ -62,10 +63,10 @@ _PAIRS = {
 def make_shep_keys(directory: Path, engine: KzEngine | None = None) -> Path:
     """Make or complete the key files in ``directory``/kz and return that folder.
 
-    Writes ``ca``, ``shep``, ``shep-gost``, ``shep-official``, ``gateway``, ``gateway-gost``, ``other``,
-    ``strange-bin``, ``revoked``, ``expired``, ``stamps`` (of the time stamps) and ``foreign`` (another authority's) as
-    NAME.key.pem (mode 0600) and NAME.crt.pem, ca.crl, and tokens.json {key name: bearer token} (mode 0600). Raises
-    GostUnavailableError, OSError.
+    Writes ``ca``, ``shep``, ``shep-gost``, ``shep-official``, ``shep-cipher``, ``gateway``, ``gateway-gost``,
+    ``other``, ``strange-bin``, ``revoked``, ``expired``, ``stamps`` (of the time stamps) and ``foreign`` (another
+    authority's) as NAME.key.pem (mode 0600) and NAME.crt.pem, ca.crl, and tokens.json {key name: bearer token} (mode
+    0600). Raises GostUnavailableError, OSError.
     """
     engine = engine or KzEngine.open()
     folder = directory / FOLDER

@@ -45,7 +45,7 @@ class Service(_Row):
     """A service of the registry. ``answers`` tells whether its simulated owner answers requests, by an echo.
 
     With ``routes`` every request has to name one; each leads to a delivery point. ``pull_again`` keeps fetched messages
-    fetchable until their receiver has told that it took them.
+    fetchable until their receiver has told that it took them. Where ``encrypted`` all that names the service is.
     """
 
     service_id: str = Field(min_length=1)
@@ -57,6 +57,7 @@ class Service(_Row):
     routes: dict[str, int] = {}
     delivery: Literal["PUSH", "PULL"] = "PUSH"
     security: Literal[0, 1, 2] = 2
+    encrypted: bool = False
     status_notifications: bool = False
     delivery_notifications: bool = False
     answers: bool = True

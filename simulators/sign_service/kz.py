@@ -11,6 +11,7 @@ import hmac
 import json
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from aiohttp import web
@@ -19,7 +20,19 @@ from pydantic import BaseModel, ValidationError
 from adapter.signing.certificates import CertificateError, certificates_of, fingerprint, read_certificate
 from adapter.signing.gost import KeyUnreadableError
 from adapter.signing.kz_stamps import with_trust
-from adapter.signing.kz_wire import KzCertificatesAnswer, KzKeyEntry, KzSignItem, KzSignRequest, KzVerifyRequest
+from adapter.signing.kz_wire import (
+    KzCertificatesAnswer,
+    KzContentAnswer,
+    KzContentItem,
+    KzDecryptItem,
+    KzDecryptRequest,
+    KzEncryptItem,
+    KzEncryptRequest,
+    KzKeyEntry,
+    KzSignItem,
+    KzSignRequest,
+    KzVerifyRequest,
+)
 from adapter.signing.standing import read_lists, standing
 from adapter.signing.wire import (
     MAX_CONTENT,
@@ -33,6 +46,7 @@ from adapter.signing.wire import (
 from adapter.xml.parser import XmlError, parse
 from adapter.xml.stamps import stamped
 from adapter.xml.wssecurity import SOAP, Names, body_signature, document_signature, verify_document, verify_envelope
+from simulators.kz_cipher import CipherError, decrypt, encrypt
 from simulators.shep.keys import FOLDER, SERVED, read_pair
 from simulators.sign_service.keyring import KeyringError
 from simulators.sign_service.stamps import Authority
@@ -59,7 +73,9 @@ class _Served:
 
     @property
     def allowed(self) -> tuple[str, ...]:
-        """An official signs documents and no message of the system."""
+        """An official signs documents and no message of the system; the key that opens messages signs nothing."""
+        if "cipher" in self.name:
+            return ("decrypt",)
         return ("xml",) if "official" in self.name else ("wsse", "xml")
 
 
@@ -107,6 +123,36 @@ class KzWorkshop:
         except CertificateError:
             raise RefusedError(Refusal.MALFORMED_REQUEST, "an anchor in trust is no DER certificate") from None
         return [self._verified(item, anchors) for item in items]
+
+    def encrypt(self, items: Sequence[KzEncryptItem]) -> list[KzContentItem]:
+        """Encrypt every item for its certificate."""
+        return [_content(partial(self._encrypted, item)) for item in items]
+
+    def decrypt(self, items: Sequence[KzDecryptItem], holder: _Served) -> list[KzContentItem]:
+        """Decrypt every item of the key ``holder``; others get an error of their own."""
+        return [_content(partial(self._decrypted, item, holder)) for item in items]
+
+    @staticmethod
+    def _encrypted(item: KzEncryptItem) -> bytes:
+        _bounded(item.content)
+        try:
+            return encrypt(item.content, item.certificate)
+        except (CertificateError, CipherError):
+            raise RefusedError(Refusal.MALFORMED_REQUEST, "no certificate of an RSA key") from None
+
+    def _decrypted(self, item: KzDecryptItem, holder: _Served) -> bytes:
+        _bounded(item.content)
+        served = self._keys.get(item.key)
+        if served is None:
+            raise RefusedError(Refusal.UNKNOWN_KEY, "no key of this name")
+        if served is not holder:
+            raise RefusedError(Refusal.KEY_FORBIDDEN, "the token is not of this key")
+        if "decrypt" not in served.allowed:
+            raise RefusedError(Refusal.NOT_ALLOWED, "this key opens nothing")
+        try:
+            return decrypt(item.content, served.key)
+        except (XmlError, CipherError):
+            raise RefusedError(Refusal.NOT_XML, "not content that is encrypted for this key") from None
 
     def entries(self) -> list[KzKeyEntry]:
         """List the keys."""
@@ -226,6 +272,17 @@ def add_routes(
         holder(request)
         return _answer(KzCertificatesAnswer(keys=workshop.entries()))
 
+    async def encrypt_all(request: web.Request) -> web.Response:
+        holder(request)
+        call = await _call(request, KzEncryptRequest)
+        return _answer(KzContentAnswer(items=await asyncio.to_thread(workshop.encrypt, call.items)))
+
+    async def decrypt_all(request: web.Request) -> web.Response:
+        served, call = holder(request), await _call(request, KzDecryptRequest)
+        return _answer(KzContentAnswer(items=await asyncio.to_thread(workshop.decrypt, call.items, served)))
+
+    app.router.add_post("/v1/kz/encrypt", encrypt_all)
+    app.router.add_post("/v1/kz/decrypt", decrypt_all)
     app.router.add_post("/v1/kz/sign", sign)
     app.router.add_post("/v1/kz/verify", verify)
     app.router.add_get("/v1/kz/certificates", certificates)
@@ -239,6 +296,13 @@ async def _call(request: web.Request, model: type[_Call]) -> _Call:
         raise RefusedError(
             Refusal.MALFORMED_REQUEST, f"not a valid request, first fault at: {place or 'the document'}"
         ) from None
+
+
+def _content(work: Callable[[], bytes]) -> KzContentItem:
+    try:
+        return KzContentItem(content=work())
+    except RefusedError as refused:
+        return KzContentItem(error=refused.fault())
 
 
 def _answer(model: BaseModel) -> web.Response:

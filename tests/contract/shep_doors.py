@@ -10,9 +10,10 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from adapter.gateways.shep import Level, Profile
 from adapter.gateways.shep.messages import Message, read
+from adapter.gateways.shep.options import Cipher
 from adapter.gateways.shep.security import TransportSecurity
 from adapter.web.shep import EndpointOptions, ShepEndpoint
-from simulators.shep.keys import GATEWAY_BIN
+from simulators.shep.keys import GATEWAY_BIN, read_pair
 from tests.contract.shep_signing import Hand, OwnDesk
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from adapter.incoming import Incoming
     from adapter.signing.kz import KzEngine
 
-#: A service of each level; whatever else is named has the default, as in a registry.
+#: A service whose messages are encrypted, and one of each level; whatever else is named has the default, as in a registry.
+SEALED = "Sealed"
 LEVELS = {"Open": Level.NONE, "Gateway": Level.GATEWAY, "Both": Level.BOTH}
 
 
@@ -50,8 +52,9 @@ class Memory:
 class Doors:
     """Our endpoint, its memory, and the hands of whoever may call it."""
 
-    def __init__(self, client: TestClient[Any, Any], kept: Memory, kz: KzEngine, folder: Path) -> None:
-        self.client, self.kept, self.kz, self.folder = client, kept, kz, folder
+    def __init__(self, client: TestClient[Any, Any], kept: Memory, desk: OwnDesk, folder: Path) -> None:
+        self.client, self.kept, self.desk, self.folder = client, kept, desk, folder
+        self.kz = desk.hand.engine
 
     def url(self, path: str) -> str:
         return str(self.client.make_url(path))
@@ -69,14 +72,15 @@ class Doors:
 async def opened(kz: KzEngine, folder: Path) -> AsyncIterator[Doors]:
     """``folder`` is that of the parties' keys."""
     signer: Any = OwnDesk(kz, folder)
-    security = TransportSecurity(signer, key="shep", expected_bin=GATEWAY_BIN)
+    cipher = Cipher(read_pair(folder, "gateway").certificate_der, "shep-cipher")
+    security = TransportSecurity(signer, key="shep", expected_bin=GATEWAY_BIN, cipher=cipher)
     options = EndpointOptions(
         listen=("127.0.0.1", 1),
         public_url="http://adapter.example.org",
-        profile_of=lambda name: Profile(level=LEVELS.get(name or "", Level.BOTH)),
-        known=lambda name: name in LEVELS,
-        registered=lambda name: name in LEVELS,
+        profile_of=lambda name: Profile(level=LEVELS.get(name or "", Level.BOTH), encrypted=name == SEALED),
+        known=lambda name: name in {*LEVELS, SEALED},
+        registered=lambda name: name in {*LEVELS, SEALED},
     )
     kept = Memory()
     async with TestClient(TestServer(ShepEndpoint(options, security).app(kept))) as client:
-        yield Doors(client, kept, kz, folder)
+        yield Doors(client, kept, signer, folder)

@@ -6,10 +6,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from adapter.errors import Code, SignerError
 from adapter.signing.certificates import fingerprint
 from adapter.signing.kz_signer import SignedBody
 from adapter.signing.standing import read_lists, standing
+from adapter.xml.parser import XmlError
 from adapter.xml.wssecurity import SOAP, WSSE, WSU, Names, body_signature, document_signature, verify_envelope
+from simulators.kz_cipher import CipherError, decrypt, encrypt
 from simulators.shep.keys import read_pair
 
 if TYPE_CHECKING:
@@ -56,12 +59,25 @@ class OwnDesk:
 
     def __init__(self, engine: KzEngine, folder: Path) -> None:
         self.hand = Hand(engine, folder, "shep")
+        self.folder = folder
+        self.opened = 0
         self.anchors = [read_pair(folder, "ca").certificate_der]
         self.lists = read_lists([(folder / "ca.crl").read_bytes()])
 
     async def sign_body(self, body: bytes, *, key: str) -> SignedBody:
         assert key
         return SignedBody(body, self.hand.signature(body), fingerprint(self.hand.certificate))
+
+    async def encrypt(self, content: bytes, *, certificate: bytes) -> bytes:
+        return encrypt(content, certificate)
+
+    async def decrypt(self, data: bytes, *, key: str) -> bytes:
+        self.opened += 1
+        pair = read_pair(self.folder, key)
+        try:
+            return decrypt(data, self.hand.engine.load_key(pair.key, pair.certificate_der))
+        except (CipherError, XmlError):
+            raise SignerError(Code.SIGNATURE_REFUSED, "не открывается", retryable=False) from None
 
     async def verify_envelope(self, message: bytes, *, certificates: Sequence[bytes] = ()) -> SignatureVerdict:
         verdict = verify_envelope(message, self.hand.engine, certificates)

@@ -15,6 +15,7 @@ from adapter.xml.wssecurity import verify_envelope
 from tests.contract.shep_caller import SENT
 from tests.contract.shep_doors import Doors, opened
 from tests.contract.shep_samples import VALID
+from tests.contract.shep_signing import Hand
 from tests.contract.shep_wrapping import CORPUS, EVIL, GOOD, Victim
 from tests.contract.sign_service_stand import serving
 
@@ -106,8 +107,7 @@ async def test_the_simulated_gateway_lets_none_of_them_in(caller: Caller) -> Non
 
 @pytest.mark.parametrize(("name", "forger"), KEYS)
 def test_what_is_right_by_itself_is_the_forgers_own(kz: KzEngine, shep_keys: Path, name: str, forger: str) -> None:
-    doors = Doors(None, None, kz, shep_keys)  # type: ignore[arg-type]  # only its hands are wanted
-    honest = victim(doors, name, pushed("Both"), forger)
+    honest = Victim(Hand(kz, shep_keys, name), Hand(kz, shep_keys, forger), pushed("Both"))
     allowed = {"the forger alone signs", "the forger names both certificates, his own first"}
     believed = set()
     for form, make in CORPUS.items():

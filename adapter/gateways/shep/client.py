@@ -28,7 +28,7 @@ from adapter.exchange import (
 from adapter.gateways.shep.calls import request_values, service_of, taken_apart, to_json
 from adapter.gateways.shep.data import BusinessData
 from adapter.gateways.shep.faults import error_of
-from adapter.gateways.shep.messages import Message, MessageError, payload
+from adapter.gateways.shep.messages import SEALED, Message, MessageError, payload
 from adapter.gateways.shep.operations import (
     ASYNC_SEND,
     ASYNC_SEND_ANSWERED,
@@ -103,6 +103,7 @@ class ShepGateway:
             key=options.system_key,
             expected_bin=options.gateway_bin,
             certificates=options.gateway_certs,
+            cipher=options.cipher,
         )
         self._transport = ShepTransport(session, observe=observe)
         self._pacing = pacing
@@ -133,7 +134,10 @@ class ShepGateway:
             content = payload(operation, "request", values)
         except MessageError as error:
             raise KnownError(Code.INVALID_COMMAND, details={"rule": error.rule}) from None
-        outgoing = await self._security.outgoing(content, self._options.profile_of(service_of(values)).level)
+        service = service_of(values) or ""
+        profile = self._options.profile_of(service)
+        sealed_for = service if profile.encrypted else ""
+        outgoing = await self._security.outgoing(content, profile.level, sealed_for=sealed_for)
         return Prepared(call.operation, message_id, outgoing.envelope, now, outgoing.signed_by)
 
     async def _sign_data(self, wanted: str, values: dict[str, Any], *, tsp: bool) -> None:
@@ -199,9 +203,11 @@ class ShepGateway:
         profile = self._profile(prepared)
         try:
             judgement = await self._security.judge(message.raw, profile.level)
+            doubt = refusal(judgement, profile)
+            if doubt is None:
+                message, doubt = await self._unsealed(message, profile)
         except SignerError as error:  # the signing service is away: nobody knows what the answer is worth
             return Unanswered(error, raw=message.raw)
-        doubt = refusal(judgement, profile)
         if message.fault is not None:
             if doubt is not None and not (profile.unsigned_faults and judgement.signature == "none"):
                 claimed = {"claimed_code": error_of(message.fault).code, **doubt.details}
@@ -215,6 +221,19 @@ class ShepGateway:
         if prepared.operation == ASYNC_SEND_ANSWERED:
             return self._received(prepared, message, profile)
         return self._answered(prepared, message, judgement.facts())
+
+    async def _unsealed(self, message: Message, profile: Profile) -> tuple[Message, KnownError | None]:
+        """Return what a believed answer says, and why it is none: encrypted where it should be, a fault never.
+
+        Raises SignerError.
+        """
+        is_sealed = message.part == SEALED
+        if message.fault is None and is_sealed != profile.encrypted:
+            return message, protocol("the answer is encrypted or not, against its service")
+        try:
+            return (await self._security.opened(message) if is_sealed else message), None
+        except MessageError as error:
+            return message, protocol(error.rule)
 
     def _answered(self, prepared: Prepared, message: Message, verdicts: Mapping[str, Any]) -> Accepted:
         """Return the answer of a call, believed."""

@@ -29,6 +29,7 @@ from adapter.gateways.shep.data import PLACES, BusinessData, in_utf8, laid_in, t
 from adapter.gateways.shep.faults import ShepFault, read_fault
 from adapter.gateways.shep.operations import OPERATIONS, Operation
 from adapter.paths import SCHEMAS
+from adapter.xml.encryption import ENCRYPTED, service_in
 from adapter.xml.parser import XmlError, parse, serialize
 from adapter.xml.schema import Schema
 from adapter.xml.wssecurity import SOAP, WSSE, WSU, soap_body
@@ -42,6 +43,8 @@ _XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
 MESSAGE_LIMIT: Final = 32 * 2**20
 #: Stands for an empty text while zeep reads; XML allows it and nobody writes it.
 _EMPTY: Final = "\ufdd0"
+#: The part of a message whose content is encrypted: of its values only the service is told.
+SEALED: Final = "sealed"
 
 
 _serialize_object: Final[Callable[..., Any]] = zeep.helpers.serialize_object
@@ -60,7 +63,8 @@ class MessageError(ValueError):
 class Message:
     """A message that was read. ``raw`` are its exact bytes.
 
-    ``operation`` and ``part`` (request or response) tell what it is; of a SOAP fault ``fault`` is set and nothing else.
+    ``operation`` and ``part`` (request, response or SEALED) tell what it is; of a SOAP fault ``fault`` is set and
+    nothing else.
     ``values`` are its fields in snake_case as the XSD nests them; moments are datetimes, ``data`` BusinessData.
     ``warnings`` are what our schema says against it.
     """
@@ -143,6 +147,8 @@ def read(raw: bytes) -> Message:
     if len(children) != 1:
         raise MessageError("the Body has to hold one element")
     element = children[0]
+    if element.tag == ENCRYPTED:
+        return Message(raw, part=SEALED, values={"service_id": service_in(element)})
     if element.tag == f"{{{SOAP}}}Fault":
         return Message(raw, fault=read_fault(element))
     operation, part = _named(element)

@@ -50,13 +50,22 @@ class Profile:
     ``soft_revocation`` believes certificates of which nobody knows whether they are revoked. ``unsigned_faults``
     believes a refusal that is not signed, at a level where everything else has to be; without it such a refusal leaves
     the fate of a send uncertain. ``answer_within`` is how long a command waits for its business answer after the
-    receipt, ``None`` as long as it has at all.
+    receipt, ``None`` as long as it has at all. ``encrypted`` wants messages of the service encrypted, then signed.
     """
 
     level: Level = Level.BOTH
     soft_revocation: bool = False
     unsigned_faults: bool = False
     answer_within: timedelta | None = None
+    encrypted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cipher:
+    """How messages are encrypted (scenario 3): for the gateway's ``certificate`` (DER), to us for the key ``key``."""
+
+    certificate: bytes
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +75,9 @@ class ShepOptions:
     ``sync_url`` and ``async_url`` are the gateway's endpoints. ``sender_id`` and ``password`` are the login that the
     gateway's administrator gave out; they never come from a command. ``gateway_bin`` is the БИН in the gateway's
     certificate (empty: not checked), ``gateway_certs`` DER certificates that its answers may only name. ``system_key``
-    and ``official_key`` are keys of the signing service, the latter for business data alone. Timeouts are seconds of
-    one HTTP exchange; rule 15 of order № 104 gives a synchronous call one minute. ``profiles`` are by serviceId,
-    ``profile`` is everybody else's.
+    and ``official_key`` are keys of the signing service, the latter for business data alone; ``cipher`` is for services
+    that want encryption. Timeouts are seconds of one HTTP exchange; rule 15 of order № 104 gives a synchronous call one
+    minute. ``profiles`` are by serviceId, ``profile`` is everybody else's.
 
     Raises ConfigurationError for what no message could be built from.
     """
@@ -82,6 +91,7 @@ class ShepOptions:
     gateway_certs: tuple[bytes, ...] = field(default=(), repr=False)
     system_key: str = "shep"
     official_key: str = "shep-official"
+    cipher: Cipher | None = None
     sync_timeout: float = 65
     async_timeout: float = 40
     zone: tzinfo = KAZAKHSTAN

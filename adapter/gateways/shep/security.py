@@ -8,17 +8,22 @@ helps a message that was wrapped.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
+from lxml import etree
+
 from adapter.errors import Code, KnownError
-from adapter.gateways.shep.messages import body, envelope
-from adapter.gateways.shep.options import Level, Profile
+from adapter.gateways.shep.calls import service_of
+from adapter.gateways.shep.messages import MESSAGE_LIMIT, SEALED, Message, MessageError, body, envelope, read
+from adapter.gateways.shep.options import Cipher, Level, Profile
 from adapter.signing.certificates import CertificateError
+from adapter.signing.kz_signer import wrong
 from adapter.signing.standing import bin_of
+from adapter.xml.encryption import parts_of, with_service
 from adapter.xml.parser import XmlError, parse
-from adapter.xml.wssecurity import UNSIGNED, MisplacedError, find_signature, is_unsupported
+from adapter.xml.wssecurity import UNSIGNED, MisplacedError, find_signature, is_unsupported, soap_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,19 +78,31 @@ class TransportSecurity:
     """Signs with one key and judges by one set of expectations."""
 
     def __init__(
-        self, signer: KzSigner, *, key: str, expected_bin: str = "", certificates: Sequence[bytes] = ()
+        self,
+        signer: KzSigner,
+        *,
+        key: str,
+        expected_bin: str = "",
+        certificates: Sequence[bytes] = (),
+        cipher: Cipher | None = None,
     ) -> None:
         """``expected_bin`` is the БИН of whoever signs what comes in, empty when any will do.
 
-        ``certificates`` are DER, for messages that only name theirs.
+        ``certificates`` are DER, for messages that only name theirs. ``cipher`` is for services that want encryption.
         """
+        self._cipher = cipher
         self._signer = signer
         self._key = key
         self._expected_bin = expected_bin
         self._certificates = tuple(certificates)
 
-    async def outgoing(self, payload: bytes, level: Level) -> Outgoing:
-        """Return the envelope around ``payload``, signed at level 2. Raises SignerError."""
+    async def outgoing(self, payload: bytes, level: Level, *, sealed_for: str = "") -> Outgoing:
+        """Return the envelope around ``payload``, signed at level 2. Raises SignerError.
+
+        With ``sealed_for``, a serviceId, the payload is encrypted first; that name alone stays readable.
+        """
+        if sealed_for:
+            payload = with_service(await self._sealed(payload), sealed_for)
         if level < Level.BOTH:
             return Outgoing(envelope(body(payload)))
         return await self.signed(payload)
@@ -94,6 +111,32 @@ class TransportSecurity:
         """Return the signed envelope around ``payload``: over the Body, no timestamp (rule 23). Raises SignerError."""
         signed = await self._signer.sign_body(body(payload, f"id-{uuid4()}"), key=self._key)
         return Outgoing(envelope(signed.body, signed.signature), (signed.certificate_sha256,))
+
+    async def opened(self, message: Message) -> Message:
+        """Return what a sealed message says, ``raw`` being what came. Its signature has to be judged before.
+
+        Raises SignerError, or MessageError for what cannot be read, or is of another service than it says for all.
+        """
+        cipher = self._need_cipher()
+        body_of = soap_body(parse(message.raw, max_bytes=MESSAGE_LIMIT))
+        data = etree.tostring(body_of[0], encoding="utf-8", with_tail=False)
+        found = read(envelope(body(await self._signer.decrypt(data, key=cipher.key))))
+        if found.part == SEALED or service_of(found.values) not in {None, message.values["service_id"]}:
+            raise MessageError("the encrypted message is of another service than it names")
+        return replace(found, raw=message.raw)
+
+    async def _sealed(self, payload: bytes) -> bytes:
+        sealed = await self._signer.encrypt(payload, certificate=self._need_cipher().certificate)
+        try:
+            parts_of(sealed)
+        except XmlError:
+            raise wrong("вернулось не шифрованное содержимое") from None
+        return sealed
+
+    def _need_cipher(self) -> Cipher:
+        if self._cipher is None:
+            raise wrong("не задан сертификат шлюза для шифрования")
+        return self._cipher
 
     async def judge(self, raw: bytes, level: Level, *, expected_bin: str | None = None) -> Judgement:
         """Judge the message ``raw``; at level 0 nothing is looked at. Raises SignerError.

@@ -15,7 +15,7 @@ from yarl import URL
 
 from adapter.errors import AdapterError, Code, KnownError
 from adapter.gateways.shep.faults import error_of
-from adapter.gateways.shep.messages import MESSAGE_LIMIT, Message, MessageError, read
+from adapter.gateways.shep.messages import MESSAGE_LIMIT, SEALED, Message, MessageError, read
 
 if TYPE_CHECKING:
     from adapter.gateways.shep.options import Observe
@@ -114,7 +114,7 @@ def _read(answer: _Received) -> Message:
         message = read(answer.body)
     except MessageError as error:
         raise _wordless(answer, error.rule) from error
-    if message.fault is None and (message.part != "response" or not 200 <= answer.status < 300):
+    if message.fault is None and (message.part not in {"response", SEALED} or not 200 <= answer.status < 300):
         raise _wordless(answer, "the answer is none, or contradicts its HTTP status")
     return message
 
