@@ -90,7 +90,7 @@ class Demo:
     async def register(self) -> None:
         """Register our system, its delivery points and its services at the simulated gateway."""
         point = {"repeat_delay": 0, "security": 1}
-        ours = {"owner": "adapter", "users": BOTH}
+        ours, sealed = {"owner": "adapter", "users": BOTH}, {"encrypted": True}
         await self._post("/_sim/reset")
         world = {
             "parties": [
@@ -112,6 +112,8 @@ class Demo:
                     **ours,
                 },
                 {"service_id": "DemoPull", "mode": "async", "delivery": "PULL", **ours},
+                {"service_id": "DemoSealed", "owner": "other", "mode": "sync", "point": 1, "users": BOTH, **sealed},
+                {"service_id": "DemoSealedOwn", "mode": "async", "point": MESSAGES, **sealed, **ours},
                 {"service_id": "DemoErring", "mode": "async", "point": MESSAGES, **ours},
             ],
         }
@@ -131,6 +133,7 @@ class Demo:
                     ("Status of the message", self._status),
                     ("Change of status told", self._status_told),
                     ("The outer contour (ВШЭП)", self._outside),
+                    ("Encrypted, then signed, both ways", self._encrypted),
                     ("A refusal, with its inner error", self._refusal),
                     ("Answer lost: uncertain, sent once", self._lost),
                 ],
@@ -207,6 +210,14 @@ class Demo:
         receipt = await self._result("async.send", _sent("AsyncOutside"))
         await self._heard("shep.message.received", correlation_id=receipt["correlation_id"])
         return "a call and a message, both answered"
+
+    async def _encrypted(self) -> str:
+        said = await self._result("sync.send", _asked("DemoSealed"))
+        _demand(said["response_data"]["data"] == DATA, "the data are not as they were")
+        number = await self._arrive("DemoSealedOwn")
+        event = await self._heard("shep.message.received", message_id=number)
+        _demand((event["data"], event["signature"]) == (DATA, "right"), f"{event}")
+        return "a call with its answer, and a message to us"
 
     async def _refusal(self) -> str:
         await self._scenario(operation="SendMessage", service_id="SyncEcho", fault="BUS-17", sub_error=True)

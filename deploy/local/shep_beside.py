@@ -35,6 +35,14 @@ REGISTRY: Final = "".join(
             "Асинхронный",
             'delivery = "PULL"\npoll_interval = "1 секунда"',
         ),
+        ("DemoSealed", "other", "Сервис с шифрованием", "Синхронный", "encryption = 1"),
+        (
+            "DemoSealedOwn",
+            "adapter",
+            "Наш сервис с шифрованием",
+            "Асинхронный",
+            'delivery = "PUSH"\nencryption = 1',
+        ),
         ("DemoErring", "adapter", "Наш сервис за отдельной точкой доставки", "Асинхронный", 'delivery = "PUSH"'),
         ("SyncOutside", "other", "Сервис ВШЭП", "Синхронный", 'contour = "ВШЭП"'),
         ("AsyncOutside", "other", "Сервис ВШЭП", "Асинхронный", 'contour = "ВШЭП"\ndelivery = "PUSH"'),
@@ -78,6 +86,8 @@ def _start(stack: Stack) -> demo_shep.Where:
         "SHEP_SIGN_KEY": "shep-gost",
         "SHEP_SIGN_TOKEN": tokens["shep-gost"],
         "SHEP_SIGN_TOKEN_OFFICIAL": tokens["shep-official"],
+        "SHEP_CIPHER_CERT": str(stack.keys / "kz" / "gateway.crt.pem"),
+        "SHEP_CIPHER_TOKEN": tokens["shep-cipher"],
         "SHEP_LISTEN": f"127.0.0.1:{ports['door']}",
         "SHEP_PUBLIC_URL": door,
     }

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from adapter.incoming import Incoming
     from adapter.signing.kz import KzEngine
 
-#: A service whose messages are encrypted, and one of each level; whatever else is named has the default, as in a registry.
+#: A service whose messages are encrypted, and one of each level; whatever else is named has the default.
 SEALED = "Sealed"
 LEVELS = {"Open": Level.NONE, "Gateway": Level.GATEWAY, "Both": Level.BOTH}
 

@@ -205,7 +205,7 @@ class ShepGateway:
             judgement = await self._security.judge(message.raw, profile.level)
             doubt = refusal(judgement, profile)
             if doubt is None:
-                message, doubt = await self._unsealed(message, profile)
+                message, doubt = await self._unsealed(message, profile, self._service(prepared) or "")
         except SignerError as error:  # the signing service is away: nobody knows what the answer is worth
             return Unanswered(error, raw=message.raw)
         if message.fault is not None:
@@ -222,7 +222,7 @@ class ShepGateway:
             return self._received(prepared, message, profile)
         return self._answered(prepared, message, judgement.facts())
 
-    async def _unsealed(self, message: Message, profile: Profile) -> tuple[Message, KnownError | None]:
+    async def _unsealed(self, message: Message, profile: Profile, service: str) -> tuple[Message, KnownError | None]:
         """Return what a believed answer says, and why it is none: encrypted where it should be, a fault never.
 
         Raises SignerError.
@@ -230,6 +230,8 @@ class ShepGateway:
         is_sealed = message.part == SEALED
         if message.fault is None and is_sealed != profile.encrypted:
             return message, protocol("the answer is encrypted or not, against its service")
+        if is_sealed and message.values["service_id"] not in {"", service}:
+            return message, protocol("the answer is of another service")
         try:
             return (await self._security.opened(message) if is_sealed else message), None
         except MessageError as error:

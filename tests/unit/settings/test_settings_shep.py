@@ -114,3 +114,18 @@ def test_services_without_signatures_beyond_this_machine_are_warned_of(shep: dic
     assert any("level 0" in warning for warning in load(listening, ACTIONS).warnings)
     guarded = load(listening | {"SHEP_LISTEN_NETWORKS": "10.0.0.0/8"}, ACTIONS)
     assert not any("level 0" in warning for warning in guarded.warnings)
+
+
+def test_services_with_encryption_need_a_certificate_and_a_token(shep: dict[str, str], tmp_path: Path) -> None:
+    registry = tmp_path / "services.toml"
+    row = '\n[[services]]\nkey = "Sealed"\nsystem = "adapter"\nname = "Ш"\nmode = "Синхронный"\nencryption = 1\n'
+    registry.write_text(SAMPLE.read_text("utf-8") + row, encoding="utf-8")
+    sealed = shep | {"SHEP_SERVICES_FILE": str(registry)}
+    assert faults(sealed) == {"SHEP_CIPHER_CERT", "SHEP_CIPHER_TOKEN"}
+    more = {"SHEP_CIPHER_CERT": str(Certificates(tmp_path).ca), "SHEP_CIPHER_TOKEN": "another-token"}
+    settings = load(sealed | more, ACTIONS)
+    assert settings.shep is not None
+    assert settings.shep.tokens["shep-cipher"] == "another-token"
+    assert "another-token" in settings.secrets
+    registry.write_text(SAMPLE.read_text("utf-8") + row + "security = 1\n", encoding="utf-8")
+    assert faults(sealed | more) == {"SHEP_SERVICES_FILE"}
