@@ -12,6 +12,7 @@ import json
 import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -19,6 +20,7 @@ import uvloop
 from _stand import PAIRS, PLACE, Process, Stand, median, report, tell, versions
 
 from adapter.broker.codec import write_properties
+from adapter.gateways.epgu.follow_news import status_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +29,7 @@ ORDERS = int(os.environ.get("BENCH_ORDERS", "10000"))
 CHANGED = ORDERS // 10
 POLL, OVERLAP = 0.5, 5.0
 #: Seconds of one look at an unchanged world.
-_QUIET = 5.0
+_QUIET = 3.0
 _LIMIT = 10**6
 
 _ROWS = """
@@ -43,7 +45,7 @@ with orders as (
     select id, '{{}}'::bytea, ''::bytea, 2, '\\x{properties}'::bytea from orders
 )
 insert into epgu_followed (order_id, exchange_id, who, stage, told)
-select order_id, id, '{{}}', 'statuses', array['17@long ago'] from orders;
+select order_id, id, '{{}}', 'statuses', array['{told}'] from orders;
 analyze epgu_followed; analyze exchanges; analyze incoming;
 """
 _ENDED = "update epgu_followed set stage = 'ended' where order_id >= {rest}"
@@ -73,14 +75,20 @@ class World:
     async def quiet_poll(self) -> float:
         """Return CPU milliseconds of the worker for each poll while nothing changes."""
         await asyncio.sleep(POLL)
-        polls, cpu = (await self.calls()).get("updated-after", 0), self.worker.cpu()
+        polls, cpu = (await self.calls()).get("updated-after", 0), running(self.worker.pid)
         await asyncio.sleep(_QUIET)
         done = (await self.calls())["updated-after"] - polls
-        return (self.worker.cpu() - cpu) * 1e3 / done
+        return (running(self.worker.pid) - cpu) * 1e3 / done
 
     def ask(self, question: str) -> str:
         """Ask the database."""
         return self.stand.ask(self.database, question)
+
+
+def running(pid: int) -> float:
+    """Return the seconds that all threads of a process have run so far; finer than its clock ticks."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text(encoding="ascii").split()[0]) for task in tasks) / 1e9
 
 
 async def change(world: World, orders: list[int]) -> tuple[dict[str, int], float]:
@@ -110,9 +118,12 @@ async def measure(world: World) -> None:
     )
     first = made["order_ids"][0]
     properties = write_properties(message_id=b"bench", message_type=b"epgu.order.submit", correlation_id=b"bench").hex()
-    world.ask(_ROWS.format(first=first, count=ORDERS, properties=properties))
+    async with world.side.get("/_sim/orders", params={"order_id": first}) as answer:
+        (known,) = (await answer.json())[0]["statuses"]
+    told = status_key(known["status_id"], known["at"])
+    world.ask(_ROWS.format(first=first, count=ORDERS, properties=properties, told=told))
     some, all_of_them = [], []
-    for pair in range(min(PAIRS, 2)):
+    for pair in range(min(PAIRS, 3)):
         world.ask(_ENDED.format(rest=first + CHANGED))
         some.append(await world.quiet_poll())
         world.ask("update epgu_followed set stage = 'statuses'")
@@ -139,7 +150,7 @@ async def measure(world: World) -> None:
             "reconcile": f"off; it costs {-(-ORDERS // 50)} requests of 50 orders",
             "library": versions("aiohttp", "asyncpg"),
         },
-        bar="printed; cpu_ratio <= 1.25",
+        bar="printed; cpu_ratio <= 1.5",
     )
 
 
