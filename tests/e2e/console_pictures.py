@@ -105,6 +105,7 @@ async def _send_everything(page: Page) -> str:
     first = ""
     for number in range(1, len(EXAMPLES) + 1):
         await page.goto(page.url.partition("/send")[0].partition("/exchanges")[0] + f"/send?example={number}")
+        await page.fill("#why", "")
         await page.click("button:has-text('Отправить в очередь')")
         await expect(page.locator("#part-head .chip")).to_have_text("исполнена", timeout=60_000)
         first = first or page.url

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from playwright.async_api import Page
 
 ACTION = "zhkh-debt-requests"
-WHY = "проверка сервиса примером"
+WHY = "проверка примером"
 
 
 async def focused(page: Page) -> str:
@@ -52,7 +52,6 @@ async def test_an_example_is_sent_and_answered_as_its_description_says(visitor: 
     await visitor.enter("olga")
     await page.click(f".examples a:has-text('{number}. ')")
     await expect(page.locator("#verdict")).to_have_class(re.compile("good"))
-    await page.fill("#why", WHY)
     await page.click("button:has-text('Отправить в очередь')")
     assert await replied(page) == EXAMPLES[number - 1].reply
     await expect(page.locator(".timeline")).to_contain_text("Сообщение отправлено")
@@ -117,7 +116,7 @@ async def test_a_whole_send_by_keyboard_alone(visitor: Visitor) -> None:
     await tab_to(page, 'id="body"')
     await tab_to(page, 'name="dry_run"')
     await tab_to(page, 'name="reveal_reason"')
-    await page.keyboard.type(WHY)
+    await page.keyboard.type("настройка стенда")
     await tab_to(page, "Отправить в очередь")
     await page.keyboard.press("Enter")
     assert await replied(page) == EXAMPLES[1].reply
@@ -126,9 +125,24 @@ async def test_a_whole_send_by_keyboard_alone(visitor: Visitor) -> None:
     await expect(page.locator("details.document").first).to_have_attribute("open", "")
 
 
+async def test_the_reason_that_stands_beside_an_example_leaves_with_it(visitor: Visitor) -> None:
+    page = visitor.page
+    await visitor.enter("olga")
+    await expect(page.locator("#why")).to_have_value("проверка примером")
+    text = await page.input_value("#body")
+    await page.fill("#body", text.replace("Иванович", "Петрович"))
+    await expect(page.locator("#why")).to_have_value("")
+    await page.fill("#why", "проверка примером")  # typed all the same, it opens nothing but examples
+    await page.click("button:has-text('Отправить в очередь')")
+    await ended(page)
+    await expect(page.locator("#part-reveal")).to_contain_text("скрыты")
+    assert "Петрович" not in await page.content()
+
+
 async def test_values_are_masked_until_a_reason_is_journaled(visitor: Visitor, house: House) -> None:
     page = visitor.page
     await visitor.enter("olga")
+    await page.fill("#why", "")
     await page.click("button:has-text('Отправить в очередь')")
     await ended(page)
     shown = await page.content()

@@ -14,7 +14,7 @@ from adapter.web.console import words
 from adapter.web.console.allowed import asked, needs
 from adapter.web.console.entry import REPLAY, REVEAL, Session
 from adapter.web.console.judging import Verdict, judge
-from adapter.web.console.page import DESK, PAGES, SESSION, show
+from adapter.web.console.page import DESK, LANGUAGES, PAGES, SESSION, show
 from adapter.web.console.pretty import json_text
 from adapter.web.console.revealing import reveal
 
@@ -31,6 +31,9 @@ _GATEWAYS: Final = {"smev3": "СМЭВ3", "epgu": "ЕПГУ", "shep": "ШЭП", 
 #: A worker takes a command within milliseconds: looked for so often, so many seconds apart, before a page says to wait.
 _LOOKS: Final = 12
 _BETWEEN: Final = 0.05
+
+#: Stands in the form while an example does: its answer is what people come to look at.
+_EXAMPLE_REASON: Final = "проверка примером"
 
 
 def _service(desk: Desk, action: str) -> Service:
@@ -55,7 +58,9 @@ async def _page(request: web.Request) -> web.StreamResponse:
     if not 0 <= place < len(service.examples):
         place = 0
     text = json_text(service.examples[place].request) if service.examples else "{}"
-    return _shown(request, service, text, place, judge(service, text, request.app[LARGEST]))
+    t = words.translator(request.app[PAGES].language(request))
+    reason = t(_EXAMPLE_REASON) if service.examples else ""
+    return _shown(request, service, text, place, judge(service, text, request.app[LARGEST]), reveal_reason=reason)
 
 
 def _shown(  # noqa: PLR0913  — what a page is made from
@@ -103,6 +108,8 @@ async def _send(request: web.Request) -> web.StreamResponse:
     dry_run, anyway = "dry_run" in given, "anyway" in given
     reason = asked(given, "reveal_reason").strip()[:500]
     known = next((n for n, one in enumerate(service.examples) if json_text(one.request) == text.strip()), None)
+    if known is None and reason in {words.translator(language)(_EXAMPLE_REASON) for language in LANGUAGES}:
+        reason = ""  # the words that stand there by themselves are for examples, which are of nobody
     verdict = judge(service, text, request.app[LARGEST])
     typed = {"dry_run": dry_run, "reveal_reason": reason}
     if not verdict.good and not anyway:

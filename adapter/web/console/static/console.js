@@ -74,7 +74,12 @@ class Editor {
     this.lines = area.previousElementSibling;
     this.verdict = one("#verdict");
     this.asked = 0;
-    area.addEventListener("input", () => { this.number(); this.soon(); });
+    const reason = one("[data-reason]");
+    area.addEventListener("input", () => {
+      this.number();
+      this.soon();
+      if (reason && reason.value === reason.defaultValue) reason.value = ""; // an example's own reason leaves with it
+    });
     area.addEventListener("scroll", () => { this.lines.style.transform = `translateY(${-area.scrollTop}px)`; });
     area.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) area.form.requestSubmit();
