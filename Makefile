@@ -23,28 +23,28 @@ setup: ## make .venv with everything pinned, and the GOST engine; quick when it 
 	@$(PYTHON) -m deploy.local.setup
 
 demo: setup ## run the seed's examples from queue to queue, on real services, and compare the replies
-	@$(BIN)/python -m deploy.local.stack demo
+	@$(BIN)/python -m deploy.local.commands demo
 
 demo-correspondence: setup ## let a citizen and an agency write to each other through ЕПГУ; each step checks itself
-	@$(BIN)/python -m deploy.local.stack demo-correspondence
+	@$(BIN)/python -m deploy.local.commands demo-correspondence
 
 demo-epgu: setup ## send applications to ЕПГУ, follow them to their result, and let things go wrong; each step checks itself
-	@$(BIN)/python -m deploy.local.stack demo-epgu
+	@$(BIN)/python -m deploy.local.commands demo-epgu
 
 demo-postamat: setup ## run постаматы in both modes, over queues and HTTP, and check each step
-	@$(BIN)/python -m deploy.local.stack demo-postamat
+	@$(BIN)/python -m deploy.local.commands demo-postamat
 
 demo-shep: setup ## call and be called through the ШЭП, in both contours, and check each step
-	@$(BIN)/python -m deploy.local.stack demo-shep
+	@$(BIN)/python -m deploy.local.commands demo-shep
 
 up: setup ## start broker, database, signing service, simulator and adapter; write .local/upstream.env
-	@$(BIN)/python -m deploy.local.stack up
+	@$(BIN)/python -m deploy.local.commands up
 
 down: ## stop exactly what `make up` started
-	@if [ -x $(BIN)/python ]; then $(BIN)/python -m deploy.local.stack down; else echo "Nothing is set up here."; fi
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m deploy.local.commands down; else echo "Nothing is set up here."; fi
 
 status: ## say what of the stack is running
-	@if [ -x $(BIN)/python ]; then $(BIN)/python -m deploy.local.stack status; else echo "Nothing is set up here."; fi
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m deploy.local.commands status; else echo "Nothing is set up here."; fi
 
 test: lint ## lint, types, import rules, then every test on a real broker and database
 	@$(BIN)/python -m pytest --cov --cov-report=term $(BESIDE)
@@ -74,6 +74,6 @@ lock: ## renew requirements.lock and requirements-dev.lock from pyproject.toml
 	@$(PYTHON) -m deploy.local.lock --upgrade
 
 clean: ## stop the stack and remove .venv, .local and every cache
-	@if [ -x $(BIN)/python ]; then $(BIN)/python -m deploy.local.stack clean; fi
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m deploy.local.commands clean; fi
 	@rm -rf .venv .local .coverage .coverage.* htmlcov build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
