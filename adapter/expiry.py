@@ -18,11 +18,14 @@ from adapter.settings.renewal import look
 from adapter.settings.values import WrongValueError
 from adapter.signing.client import SigningClient
 from adapter.signing.kz_client import KzSigningClient
+from adapter.signing.kz_signer import certificate_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from adapter.settings import Settings
+    import aiohttp
+
+    from adapter.settings import Settings, Shep, Signing
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +35,8 @@ THRESHOLDS: Final = (30, 14, 3)
 _PACE: Final = 10.0
 _READING: Final = 3600.0
 _DAY: Final = timedelta(days=1)
+#: Signed to learn whose certificate a key has, and thrown away.
+_NOTHING: Final = b'<check xmlns="urn:adapter:check">certificate</check>'
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +97,29 @@ async def of_keys(settings: Settings) -> list[Expiring]:
             finally:
                 await client.close()
             found += [Expiring(f"key {key.name}", key.not_after) for key in keys if key.name in wanted]
-        if shep is not None and shep.backend == "contract":
-            other = KzSigningClient(signing.url, session=session, tokens=shep.tokens, timeout=signing.timeout)
-            names = {shep.system_key, *([shep.official_key] if shep.official_token else [])}
-            found += [
-                Expiring(f"key {key.name}", key.not_after) for key in await other.certificates() if key.name in names
-            ]
+        if shep is not None:
+            found += await of_shep_keys(shep, signing, session)
     return found
+
+
+async def of_shep_keys(shep: Shep, signing: Signing, session: aiohttp.ClientSession) -> list[Expiring]:
+    """Return the certificates of our keys for the ШЭП. Raises AdapterError.
+
+    NCANode, which is sent the keys, lists none: each of them signs what means nothing.
+    """
+    if shep.backend == "contract":
+        client = KzSigningClient(signing.url, session=session, tokens=shep.tokens, timeout=signing.timeout)
+        names = {shep.system_key, *([shep.official_key] if shep.official_token else [])}
+        return [Expiring(f"key {key.name}", key.not_after) for key in await client.certificates() if key.name in names]
+    from adapter.shep_opening import make_signer  # noqa: PLC0415  — zeep is loaded only where ШЭП is on
+
+    signer = make_signer(shep, signing, session)
+    given = ((shep.system_key, shep.system_p12), (shep.official_key, shep.official_p12))
+    return [
+        Expiring(f"key {name}", end_of(certificate_in(await signer.sign_document(_NOTHING, key=name))))
+        for name, p12 in given
+        if p12 is not None
+    ]
 
 
 class Calendar:

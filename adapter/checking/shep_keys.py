@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from adapter.checking.findings import Finding
 from adapter.errors import AdapterError
-from adapter.expiry import Expiring
+from adapter.expiry import of_shep_keys
 from adapter.http import make_session
 from adapter.shep_opening import make_signer
-from adapter.signing.kz_client import KzSigningClient
 from adapter.xml.wssecurity import SOAP, WSU
 
 if TYPE_CHECKING:
@@ -35,9 +33,8 @@ async def signatures(settings: Settings) -> Sequence[Finding]:
         try:
             await signer.sign_body(_BODY, key=shep.system_key)
             told = f"key {shep.system_key}: signed and verified"
-            if isinstance(signer, KzSigningClient):
-                ends = {key.name: key.not_after for key in await signer.certificates()}
-                told += f", {Expiring(shep.system_key, ends[shep.system_key]).sentence(datetime.now(UTC))}"
+            lasting = await of_shep_keys(shep, signing, session)
         except AdapterError as error:
             return [Finding(name, ok=False, sentence=f"key {shep.system_key}: {error.code}: {error.description}")]
-    return [Finding(name, ok=True, sentence=told)]
+    ended = [Finding(name, ok=entry.days() > 0, sentence=f"{entry.name} {entry.sentence()}") for entry in lasting]
+    return [Finding(name, ok=True, sentence=told), *ended]

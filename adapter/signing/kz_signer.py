@@ -121,6 +121,14 @@ def checked_document(document: bytes, signature: bytes, *, tsp: bool = False) ->
     return SignedDocument(signed, fingerprint(verdicts[-1].certificate))
 
 
+def certificate_in(signed: SignedDocument) -> bytes:
+    """Return the certificate, DER, that the last signature of a document carries. Raises SignerError for none."""
+    verdicts = verify_document(signed.document, _algorithms())
+    if not verdicts or not verdicts[-1].certificate:
+        raise wrong("сертификата нет")
+    return verdicts[-1].certificate
+
+
 def signature_in(message: bytes, *, last: bool) -> bytes:
     """Return the ds:Signature of a message that a service returned whole. Raises SignerError."""
     try:
