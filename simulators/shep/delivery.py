@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from adapter.gateways.shep.operations import PUSH, PUSH_STATUS
 from simulators.shep.courier import UndeliveredError
@@ -182,7 +183,7 @@ class Deliveries:
         code, message = letter.status
         told = {
             "notification": {
-                "notification_id": f"n{len(self.notified) + 1}",
+                "notification_id": str(uuid4()),
                 "message_id": letter.message_id,
                 "notification_date": now,
                 "message_state": letter.state,
