@@ -124,7 +124,7 @@ def _sent(row: asyncpg.Record, parties: Parties, states: Mapping[str, str]) -> E
         kind=kind,
         sender=header.sender_id or parties.own,
         receiver=parties.owner_of(header.service_id) if header.service_id else _CONTOURS.get(row["gateway"], "ШЭП"),
-        state=_STATES.get(states.get(number, "")) or _state(row, answered=bool(answer)),
+        state=_STATES.get(states.get(number, "") if is_message else "") or _state(row, answered=bool(answer)),
         service=header.service_id,
         at=row["at"],
     )

@@ -89,4 +89,5 @@ async def test_commands_that_cannot_be_sent_reach_nobody(shep: Shep) -> None:
         reply = await shep.upstream.ask(action, command)
         assert reply["error"]["error_code"].startswith("ADAPTER-"), reply
         assert reply["error"]["error_code"] not in {"ADAPTER-INTERNAL", "ADAPTER-UNCERTAIN"}, reply
-    assert await shep.stand.get("/_sim/ledger") == []
+    reached = [entry["operation"] for entry in await shep.stand.get("/_sim/ledger")]
+    assert set(reached) <= {"getMessages"}  # what waits is fetched meanwhile

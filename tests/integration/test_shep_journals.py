@@ -62,9 +62,10 @@ async def everything(shep: Shep) -> dict[str, Any]:
     sync = {"request_info": {"service_id": "SyncEcho"}, "request_data": {"data": DATA}}
     await shep.upstream.ask("shep.sync.send", sync)
     body = {"message_info": {"service_id": "AsyncEcho", "message_type": "REQUEST"}, "message_data": {"data": DATA}}
-    async with shep.events("shep.message.received") as arrived:
+    async with shep.events("shep.message.received") as arrived, shep.events("shep.status.changed") as news:
         receipt: dict[str, Any] = (await shep.upstream.ask("shep.async.send", body))["result"]
         await told(arrived)
+        await told(news)
     await shep.upstream.ask("shep.async.status", {"message_id": receipt["message_id"]})
     async with shep.events("shep.sync.requested") as arrived:
         asked = {"sender_id": "other", "service_id": "OwnSync", "data": DATA}
@@ -82,13 +83,14 @@ async def test_the_log_has_every_message_of_both_directions(shep: Shep, clerk: D
     assert told == [
         ("Синхронный (ШЭП)", "REQUEST", "adapter", "ТДИС (SyncEcho)", "Принято ШЭП"),
         ("Синхронный (ШЭП)", "RESPONSE", "ТДИС (SyncEcho)", "adapter", "Передано получателю"),
-        ("Асинхронный (ШЭП)", "REQUEST", "adapter", "ТДИС (AsyncEcho)", "Принято ШЭП"),
+        ("Асинхронный (ШЭП)", "REQUEST", "adapter", "ТДИС (AsyncEcho)", "Доставлено"),
         ("Асинхронный (ШЭП)", "RESPONSE", rows[3]["sender"], "adapter", "Передано получателю"),
+        ("Асинхронный (ШЭП)", "Уведомление о статусе", "ШЭП", "adapter", "Доставлено"),
         ("Асинхронный (ШЭП)", "Запрос состояния", "adapter", "ШЭП", "Принято ШЭП"),
         ("Синхронный (ШЭП)", "REQUEST", "other", "ТИСА (OwnSync)", "Передано получателю"),
         ("Синхронный (ШЭП)", "RESPONSE", "ТИСА (OwnSync)", "other", "Ответ дан"),
     ]
-    assert (rows[2]["message_id"], rows[4]["message_id"]) == (receipt["message_id"],) * 2
+    assert [rows[place]["message_id"] for place in (2, 4, 5)] == [receipt["message_id"]] * 3
     assert all(row["received"] <= row["sent"] for row in rows)
 
     shown = await clerk.type("shep", "journal", *period())
@@ -96,13 +98,13 @@ async def test_the_log_has_every_message_of_both_directions(shep: Shep, clerk: D
     assert "password" not in shown.out
     table = list(csv.reader(io.StringIO(shown.out[1:], newline=""), delimiter=";"))
     assert table[0] == read_form(6)["headings"]
-    assert [row[0] for row in table[1:]] == [str(number) for number in range(1, 8)]
-    assert (await clerk.type("shep", "journal", *period(), "--service", "OwnSync", "--json")).json == rows[5:]
+    assert [row[0] for row in table[1:]] == [str(number) for number in range(1, 9)]
+    assert (await clerk.type("shep", "journal", *period(), "--service", "OwnSync", "--json")).json == rows[6:]
 
     file = tmp_path / "journal.xlsx"
     assert (await clerk.type("shep", "journal", *period(), "--format", "xlsx", "-o", str(file))).code == 0
     assert sheet(file.read_bytes())[3] == read_form(6)["headings"]
-    assert len(sheet(file.read_bytes())) == 5 + 7
+    assert len(sheet(file.read_bytes())) == 5 + 8
     assert (await clerk.type("shep", "journal", *period(), "--format", "xlsx")).code == 1
     wrong = await clerk.type("shep", "journal", "--from", "yesterday", "--to", "2026-11-01")
     assert (wrong.code, wrong.err.partition(":")[0]) == (1, "--from")
