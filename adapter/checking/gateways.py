@@ -89,6 +89,8 @@ async def schemas(settings: Settings, environment: Mapping[str, str]) -> Sequenc
     ]
     names = {service.schema for service in services if service.schema}
     names |= {path for service in services for path in getattr(service, "schemas", ())}
+    if settings.smev is not None:
+        names.add(f"smev3/{settings.smev.version}/service.xsd")
     began = time.perf_counter()
     faults = list(_uncompiled(sorted(names)))
     count = len(names)

@@ -63,6 +63,17 @@ async def test_a_refused_signature_is_a_fault_of_check(settings: Any) -> None:
     assert "ADAPTER-SIGNATURE" in finding.sentence
 
 
+async def test_check_names_every_schema_that_does_not_compile(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings.shep, settings.smev = None, SimpleNamespace(version="1.3")
+    assert (await schemas(settings, {}))[0].sentence.startswith("2 compile, ")
+    monkeypatch.setattr("adapter.checking.gateways.SCHEMAS", tmp_path)
+    found = await schemas(settings, {})
+    assert [finding.ok for finding in found] == [False, False]
+    assert "smev3/1.3/service.xsd: does not compile" in found[0].sentence
+
+
 async def test_check_compiles_the_schemas_of_what_is_served_and_the_wsdls(settings: Any) -> None:
     (finding,) = await schemas(settings, {})
     assert finding.ok

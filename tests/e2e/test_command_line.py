@@ -87,7 +87,7 @@ def test_check_tests_every_connection_and_hides_secrets(stack: Stack, running: P
         assert line in text
     assert text.count("signed and verified") == 2
     assert "✓ certificates      CLIENT_CERT until" in text
-    assert "✓ schemas           1 compile" in text
+    assert "✓ schemas           2 compile" in text
     for secret in ("SIGN_TOKEN_OV", "SIGN_TOKEN_SP", "DATABASE_PASS"):
         assert stack.environment[secret] not in text
 
