@@ -256,8 +256,10 @@ async def test_what_a_person_says_is_uncertain_may_be_said_once(house: House) ->
 
 async def test_a_page_says_that_the_broker_is_away_and_keeps_what_was_typed(house: House) -> None:
     client = await house.visitor().enter("olga")
-    status, page, _ = await client.post("/send", {"action": "postamat.directory.list", "body": "{}"})
+    typed = '{"casenum": "7.77-77"}'
+    status, page, _ = await client.post("/send", {"action": "postamat.case.get", "body": typed})
     assert (status, "RabbitMQ не отвечает" in page) == (503, True)
+    assert typed in unescape(page)
     _, page, _ = await client.get("/state?part=1")
     assert "RabbitMQ</b> — не отвечает" in page
     assert "http://127.0.0.1:1</b> — не отвечает" in page
@@ -274,6 +276,41 @@ async def test_a_database_that_is_away_is_a_sentence_not_a_defect() -> None:
         assert (status, "PostgreSQL не отвечает" in page) == (503, True)
         status, page, _ = await client.get("/state")
         assert (status, "PostgreSQL</b> — не отвечает" in page) == (200, True)
+
+
+WEIRD = ("\x00", "%", "-1", "9" * 40, "\ud7ff", "'; drop table lockers; --", "../../etc/passwd", "{{7*7}}", "é" * 40)
+
+
+async def test_no_odd_value_is_a_defect(house: House) -> None:
+    client = await house.visitor().enter("olga")
+    names = ("id", "action", "state", "code", "since", "until", "before", "number", "page", "example", "part", "next")
+    for value in WEIRD:
+        for path in (*PAGES, "/case", "/login", "/look"):
+            query = "&".join(f"{name}={quote(value)}" for name in names)
+            assert (await client.get(f"{path}?{query}"))[0] in (200, 303, 400, 404, 422), (path, value)
+        query = "&".join(f"{name}={quote(value)}" for name in names if name != "id")
+        assert (await client.get(f"/exchanges?{query}"))[0] in (200, 400, 422), value
+        for path in ("/send", "/send/check", "/lockers", "/lockers/1", "/case/reveal", "/parked/replay", "/login"):
+            fields = dict.fromkeys(("body", "number", "address", "departments", "reason", "id", "token"), value)
+            status, _, _ = await client.post(path, {"action": "zhkh-debt-requests", **fields})
+            assert status in (200, 303, 400, 403, 404, 422, 429), (path, value)
+    assert "49" not in (await client.get("/cases?number={{7*7}}"))[1]
+
+
+@pytest.mark.parametrize(
+    "kind", ["multipart/form-data; boundary=x", "application/x-www-form-urlencoded; charset=nowhere"]
+)
+async def test_a_form_that_cannot_be_read_is_the_senders_fault(house: House, kind: str) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="token"\r\n\r\n\xff\xfe\r\n--x--\r\n'
+    async with house.session.post(f"{house.url}/login", data=body, headers={"Content-Type": kind}) as answer:
+        assert answer.status in (400, 403)
+
+
+async def test_a_page_that_is_not_there_is_said_in_the_readers_language(house: House) -> None:
+    client = await house.visitor().enter("viktor")
+    assert "Такой страницы нет" in (await client.get("/nowhere"))[1]
+    client.cookies["language"] = "en"
+    assert "There is no such page" in (await client.get("/nowhere"))[1]
 
 
 async def test_the_newest_exchanges_stand_on_the_first_page_and_all_others_behind_it(house: House) -> None:

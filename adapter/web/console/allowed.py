@@ -27,7 +27,7 @@ def needs(request: web.Request, role: str) -> None:
 def asked(given: Mapping[str, Any], name: str) -> str:
     """Return a field of a form, '' for one that is missing or a file."""
     value = given.get(name, "")
-    return value if isinstance(value, str) else ""
+    return value.replace("\x00", "") if isinstance(value, str) else ""
 
 
 def path_id(request: web.Request) -> UUID:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing, asynccontextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
@@ -40,6 +41,13 @@ _HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+#: What is said of a status that aiohttp chose.
+_SENTENCES: Final = {
+    400: "Запрос не разобрать",
+    404: "Такой страницы нет",
+    405: "Так эту страницу не вызывают",
+    413: "Слишком много данных",
 }
 _STATIC_TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
@@ -91,7 +99,9 @@ async def _carry(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPRedirection as redirect:
         response = web.Response(status=redirect.status, headers={"Location": redirect.headers["Location"]})
     except web.HTTPException as refused:
-        response = show(request, "error.html", status=refused.status, code=refused.status, sentence=refused.reason)
+        plain = refused.reason == HTTPStatus(refused.status).phrase
+        sentence = _SENTENCES.get(refused.status, refused.reason) if plain else refused.reason
+        response = show(request, "error.html", status=refused.status, code=refused.status, sentence=sentence)
     except AwayError as away:
         sentence = {"database": "PostgreSQL не отвечает", "broker": "RabbitMQ не отвечает"}[away.part]
         response = show(request, "error.html", status=503, code=503, sentence=sentence)
@@ -115,7 +125,10 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     session = door.session(request.cookies.get(COOKIE, ""))
     if session is not None:
         request[SESSION] = session
+    if any("\x00" in value for value in (request.path, *request.query.values())):
+        raise web.HTTPBadRequest
     if request.method not in ("GET", "HEAD"):
+        await _read(request)
         origin = request.headers.get("Origin")
         if origin is not None and urlsplit(origin).netloc != request.host:
             raise web.HTTPForbidden(reason="Форма пришла с чужой страницы")
@@ -126,6 +139,14 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             raise web.HTTPUnauthorized(reason="Сеанс закончился: войдите снова")
         raise web.HTTPSeeOther(f"/login?next={quote(request.rel_url.raw_path_qs, safe='')}")
     return await handler(request)
+
+
+async def _read(request: web.Request) -> None:
+    """Read the form, which later readers find read. Raises HTTPBadRequest for what is none."""
+    try:
+        await request.post()
+    except (ValueError, LookupError):  # bytes of another encoding, an encoding nobody knows, parts without names
+        raise web.HTTPBadRequest from None
 
 
 async def _csrf(request: web.Request) -> str:

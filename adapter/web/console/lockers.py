@@ -85,11 +85,7 @@ async def _add(request: web.Request) -> web.StreamResponse:
 
 
 async def _locker(request: web.Request) -> web.StreamResponse:
-    async with _demand(request).journal() as connection:
-        try:
-            locker = await LockerStore(connection).locker(request.match_info["number"])
-        except LockerRefusedError as refused:
-            raise web.HTTPNotFound(reason=refused.description) from None
+    locker = await _known(_demand(request), request.match_info["number"])
     typed = {
         "number": locker.number,
         "address": locker.address,
@@ -97,6 +93,15 @@ async def _locker(request: web.Request) -> web.StreamResponse:
         "storage_days": str(locker.storage_days),
     }
     return show(request, "locker.html", locker=locker, typed=typed, faults={}, tab="directory")
+
+
+async def _known(desk: Desk, number: str) -> Locker:
+    """Return an entry of the directory. Raises HTTPNotFound."""
+    async with desk.journal() as connection:
+        try:
+            return await LockerStore(connection).locker(number)
+        except LockerRefusedError as refused:
+            raise web.HTTPNotFound(reason=refused.description) from None
 
 
 async def _edit(request: web.Request) -> web.StreamResponse:
@@ -117,8 +122,7 @@ async def _edit(request: web.Request) -> web.StreamResponse:
                 await store.edit_locker(number, **changes)
             await _noted(request, connection, number, "edited")
     except InvalidCommandError as error:
-        async with desk.journal() as connection:
-            locker = await LockerStore(connection).locker(number)
+        locker = await _known(desk, number)
         return show(
             request, "locker.html", status=422, locker=locker, typed=typed, faults=_by_field(error), tab="directory"
         )

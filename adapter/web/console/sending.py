@@ -12,6 +12,7 @@ from aiohttp import web
 from adapter.recovery.arguments import printable, uuid_of
 from adapter.web.console import words
 from adapter.web.console.allowed import asked, needs
+from adapter.web.console.desk import AwayError
 from adapter.web.console.entry import REPLAY, REVEAL, Session
 from adapter.web.console.judging import Verdict, judge
 from adapter.web.console.page import DESK, LANGUAGES, PAGES, SESSION, show
@@ -66,7 +67,7 @@ async def _page(request: web.Request) -> web.StreamResponse:
 def _shown(  # noqa: PLR0913  — what a page is made from
     request: web.Request, service: Service, text: str, place: int, verdict: Verdict, *, status: int = 200, **more: Any
 ) -> web.Response:
-    known = {"dry_run": False, "reveal_reason": "", "refused": False, "missing_queue": False}
+    known = {"dry_run": False, "reveal_reason": "", "refused": False, "missing_queue": False, "away": ""}
     return show(
         request,
         "send.html",
@@ -125,6 +126,8 @@ async def _send(request: web.Request) -> web.StreamResponse:
             dry_run=dry_run,
             detail=detail,
         )
+    except AwayError as away:
+        return _shown(request, service, text, known or 0, verdict, status=503, away=away.part, **typed)
     except LookupError:
         return _shown(request, service, text, known or 0, verdict, status=503, missing_queue=True, **typed)
     if reason and session.may(REVEAL) and reason.isprintable():
