@@ -15,7 +15,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deploy.local.console import StepError
 
@@ -143,6 +143,20 @@ def accepts(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def post(port: int, path: str, document: Mapping[str, Any]) -> None:
+    """Post JSON to 127.0.0.1; raises StepError unless it is taken."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("POST", path, json.dumps(document), {"Content-Type": "application/json"})
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        raise StepError(f"POST {path} failed: {type(error).__name__}") from None
+    finally:
+        connection.close()
+    if status >= http.HTTPStatus.MULTIPLE_CHOICES:
+        raise StepError(f"POST {path} was refused: HTTP {status}")
 
 
 def get(port: int, path: str) -> tuple[int, bytes]:

@@ -18,7 +18,7 @@ from deploy.local import debian
 from deploy.local.certificates import Certificates
 from deploy.local.console import paint, say, step
 from deploy.local.postgres import LocalPostgres
-from deploy.local.processes import get, remembered_ports
+from deploy.local.processes import get, post, remembered_ports
 from deploy.local.program import Places, Program
 from deploy.local.rabbitmq import LocalRabbit
 from deploy.local.signing_keys import make_signing_keys
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 DATABASE = "adapter"
 #: One вид сведений that brings orders of ЕПГУ, as the demo of correspondence sends them.
-ORDER_TYPES = '[{"namespace": "http://example.org/visit/1.0.0"}]'
+VISIT = "http://example.org/visit/1.0.0"
+ORDER_TYPES = json.dumps([{"namespace": VISIT}])
 #: API-Keys of the ЕПГУ simulator: of the head of an organisation, and of an employee with an attorney.
 API_KEYS = ",".join(
     f"{name}={n * 8}-{n * 4}-4{n * 3}-8{n * 3}-{n * 12}" for name, n in (("head", "1"), ("attorney", "2"))
@@ -128,6 +129,8 @@ class Stack:
         sign_url = self.serve(self.signing, "simulators.sign_service", ports["sign"])
         storage = ("--ftp-port", str(ports["ftp"]))
         simulator_url = self.serve(self.simulator, "simulators.smev3", ports["smev3"], *ACK_WINDOW, *storage)
+        # Registered at СМЭВ3 before anybody asks for its requests, as a provider's type is.
+        post(ports["smev3"], "/_sim/types", {"namespace": VISIT, "request_root": "FormData"})
         epgu_url = self.serve(self.epgu, "simulators.epgu", ports["epgu"])
         files = {"FILES_ROOT": str(self.files), "FILES_IN_PATHS": str(self.given), "SMEV_FTP_PORT": str(ports["ftp"])}
         environment = self._adapter_environment(sign_url, simulator_url, ports["health"]) | files
