@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from adapter.xml.signature import SignatureVerdict
     from adapter.xml.wssecurity import Algorithms
 
+#: A document whose root is an empty-element tag, with a declaration before it or not.
+_EMPTY_ROOT: Final = re.compile(
+    rb"""(\A\s*(?:<\?[^>]*\?>\s*)?)<([^\s<>/!?]+)((?:[^<>"'/]|"[^"]*"|'[^']*')*)/>(\s*)\Z"""
+)
 _WSU_ID: Final = re.compile(rb'(\swsu:Id=")[^"]*(")')
 
 
@@ -105,6 +109,9 @@ def checked_document(document: bytes, signature: bytes, *, tsp: bool = False) ->
 
     With ``tsp`` its time stamp has to be right too, as far as this machine can count it. Raises SignerError, final.
     """
+    document = _EMPTY_ROOT.sub(
+        rb"\1<\2\3></\2>\4", document
+    )  # nothing can stand in it; canonical XML writes both alike
     end = document.rfind(b"</")
     if end < 0:
         raise wrong("документ пуст")

@@ -100,6 +100,24 @@ async def test_ncanode_signs_and_our_bytes_stay(
     assert stand_in.calls[0][1]["keyAlias"] == "one"
 
 
+async def test_ncanode_is_asked_for_a_time_stamp_and_held_to_it(ncanode: tuple[NcaNode, NcaNodeSigner]) -> None:
+    stand_in, signer = ncanode
+    with pytest.raises(SignerError, match="метки времени нет") as caught:
+        await signer.sign_document(DOCUMENT, key="shep", tsp=True)
+    assert not caught.value.retryable
+    (path, call) = stand_in.calls[-1]
+    assert (path, call["withTsp"]) == ("/xml/sign", True)
+    await signer.sign_document(DOCUMENT, key="shep")
+    assert "withTsp" not in stand_in.calls[-1][1]
+
+
+async def test_ncanode_encrypts_nothing(ncanode: tuple[NcaNode, NcaNodeSigner]) -> None:
+    for asked in (ncanode[1].encrypt(b"<a/>", certificate=b""), ncanode[1].decrypt(b"<a/>", key="shep")):
+        with pytest.raises(SignerError, match="не шифрует") as caught:
+            await asked
+        assert not caught.value.retryable
+
+
 async def test_ncanode_is_asked_only_about_a_signature_in_its_place(
     ncanode: tuple[NcaNode, NcaNodeSigner], kz: KzEngine, shep_keys: Path
 ) -> None:

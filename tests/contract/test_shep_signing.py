@@ -60,6 +60,21 @@ async def test_the_service_signs_bodies_and_documents(
     assert [found.math for found in await signer.verify_document(document.document)] == [True]
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"<a/>",
+        b"<q:a  xmlns:q='urn:q' b=\"/>\" />\n",
+        b'<?xml version="1.0" encoding="UTF-8"?>\n<a b=\'"\'/>',
+    ],
+)
+async def test_a_document_of_one_empty_element_is_signed(
+    service: tuple[str, aiohttp.ClientSession], folder: Path, kz: KzEngine, document: bytes
+) -> None:
+    signed = await client(service, folder).sign_document(document, key="shep")
+    assert [found.math for found in verify_document(signed.document, kz)] == [True]
+
+
 async def test_the_official_signs_documents_alone(service: tuple[str, aiohttp.ClientSession], folder: Path) -> None:
     signer = client(service, folder)
     assert (await signer.sign_document(DOCUMENT, key="shep-official")).certificate_sha256
