@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -157,7 +157,7 @@ def _optional_names(schema: Mapping[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("action", [action for action in ACTIONS if services()[action].examples])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_what_the_model_takes_the_schema_takes(action: str, data: st.DataObject) -> None:
     service, schema = taker(action), checker(action).schema
