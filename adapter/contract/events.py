@@ -122,6 +122,7 @@ _TOLD: Final = (
     _o("warnings", {"type": "array", "items": _TEXT}, "Что в сообщении необычно"),
     _o("data", _DATA, "Бизнес-данные"),
 )
+_CHAINED: Final = (*_TOLD, _o("assumed", _YES, "true: квитанция команды потеряна, другой подходящей нет"))
 _TOLD_EXAMPLE: Final = {
     "message_id": "216386081",
     "correlation_id": "3226347",
@@ -237,11 +238,7 @@ PAGES: Final[tuple[EventPage, ...]] = (
         "epgu.order.answer.failed", "СМЭВ3 приняла ответ на заявление, а потом отклонила", "command", _FAILED, _FAILURE
     ),
     EventPage(
-        "epgu.cancel.answer.failed",
-        "СМЭВ3 приняла ответ на отмену, а потом отклонила",
-        "command",
-        _FAILED,
-        _FAILURE,
+        "epgu.cancel.answer.failed", "СМЭВ3 приняла ответ на отмену, а потом отклонила", "command", _FAILED, _FAILURE
     ),
     EventPage(
         "epgu.order.status-changed",
@@ -306,13 +303,7 @@ PAGES: Final[tuple[EventPage, ...]] = (
             "recommendation": "Получить новый маркер доступа и повторить запрос",
         },
     ),
-    EventPage(
-        "shep.message.received",
-        "ШЭП доставил сообщение; о сообщении начатой нами цепочки — с идентификаторами её команды",
-        "command",
-        (*_TOLD, _o("assumed", _YES, "true: квитанция команды потеряна, другой подходящей команды нет")),
-        _TOLD_EXAMPLE,
-    ),
+    EventPage("shep.message.received", "ШЭП доставил сообщение", "command", _CHAINED, _TOLD_EXAMPLE),
     EventPage(
         "shep.message.sent",
         "ШЭП принял запрос, команда ждёт ответа сервиса",
@@ -320,8 +311,7 @@ PAGES: Final[tuple[EventPage, ...]] = (
         (
             _m("message_id", _TEXT, "Идентификатор сообщения, присвоенный шлюзом"),
             _m("correlation_id", _TEXT, "Идентификатор цепочки"),
-            _o("response_date", _TEXT, "Время квитанции"),
-            _o("session_id", _TEXT, "Сессия шлюза"),
+            *(_o(name, _TEXT, "Из квитанции") for name in ("response_date", "session_id")),
         ),
         {"message_id": "216386080", "correlation_id": "3226347", "response_date": "2026-11-20T10:11:12+05:00"},
     ),
