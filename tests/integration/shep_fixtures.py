@@ -80,6 +80,8 @@ async def shep(  # noqa: PLR0917 — fixtures
             "SHEP_SERVICES_FILE": str(services),
             "SHEP_SYNC_URL": stand.url("/shep/sync"),
             "SHEP_ASYNC_URL": stand.url("/shep/async"),
+            "SHEP_CIPHER_CERT": str(shep_keys / "gateway.crt.pem"),
+            "SHEP_CIPHER_TOKEN": tokens["shep-cipher"],
             "VSHEP_SYNC_URL": stand.url("/vshep/sync"),
             "VSHEP_ASYNC_URL": stand.url("/vshep/async"),
             "SHEP_SENDER_ID": "adapter",

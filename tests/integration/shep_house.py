@@ -71,6 +71,21 @@ poll_interval = "1 секунда"
 poll_amount = 2
 
 [[services]]
+key = "SealedSync"
+system = "other"
+name = "ТЕСТ Сервис с шифрованием, отвечающий сразу"
+mode = "Синхронный"
+encryption = 1
+
+[[services]]
+key = "OwnSealed"
+system = "adapter"
+name = "ТЕСТ Наш сервис с шифрованием"
+mode = "Синхронный/Асинхронный"
+delivery = "PUSH"
+encryption = 1
+
+[[services]]
 key = "SyncOutside"
 system = "other"
 name = "ТЕСТ Сервис ВШЭП, отвечающий сразу"
