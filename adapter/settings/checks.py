@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
-from adapter.settings.pem import client_context
+from adapter.settings.pem import client_context, is_rsa
 from adapter.settings.values import SCHEMA_VERSIONS, human_size, unreadable, version_in
 
 if TYPE_CHECKING:
@@ -238,6 +238,8 @@ def _shep_cipher(
         yield "SHEP_SIGN_BACKEND", "may not be ncanode: SHEP_SERVICES_FILE has services with encryption"
     if certificates is None or len(certificates) != 1:
         yield "SHEP_CIPHER_CERT", "has to be one certificate: SHEP_SERVICES_FILE has services with encryption"
+    elif not is_rsa(certificates[0]):
+        yield "SHEP_CIPHER_CERT", "has to be the certificate of an RSA key"
     if token is None and certificate is None:
         yield "SHEP_CIPHER_TOKEN", "is required for services with encryption unless SIGN_CLIENT_CERT logs us in"
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asn1crypto import core, x509
 from asn1crypto import pem as asn1_pem
-from asn1crypto import x509
 
 from adapter.settings.values import WrongValueError, unreadable
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.+?-----END \1-----", re.DOTALL)
+_RSA = "1.2.840.113549.1.1.1"
 _MAX_BYTES = 2**20
 
 
@@ -111,6 +112,13 @@ def end_of(certificate: bytes) -> datetime:
     """Return when a certificate in DER ends. Raises ValueError for what is none."""
     end: datetime = x509.Certificate.load(certificate).not_valid_after
     return end
+
+
+def is_rsa(certificate: bytes) -> bool:
+    """Tell whether a certificate in DER is of an RSA key. Raises ValueError for what is none."""
+    info = x509.Certificate.load(certificate)["tbs_certificate"]["subject_public_key_info"]
+    algorithm: str = core.Sequence.load(core.Sequence.load(info.dump())[0].dump())[0].dotted
+    return algorithm == _RSA
 
 
 def client_context(authority: Pem | None, certificate: Pem | None, key: Pem | None) -> ssl.SSLContext:

@@ -6,6 +6,7 @@ import ssl
 from pathlib import Path
 
 import pytest
+import trustme
 
 from adapter.errors import ConfigurationError
 from adapter.settings import load
@@ -123,6 +124,10 @@ def test_services_with_encryption_need_a_certificate_and_a_token(shep: dict[str,
     sealed = shep | {"SHEP_SERVICES_FILE": str(registry)}
     assert faults(sealed) == {"SHEP_CIPHER_CERT", "SHEP_CIPHER_TOKEN"}
     more = {"SHEP_CIPHER_CERT": str(Certificates(tmp_path).ca), "SHEP_CIPHER_TOKEN": "another-token"}
+    assert faults(sealed | more) == {"SHEP_CIPHER_CERT"}  # which is of an elliptic curve
+    authority = trustme.CA(key_type=trustme.KeyType.RSA)
+    (tmp_path / "rsa.pem").write_bytes(authority.cert_pem.bytes())
+    more["SHEP_CIPHER_CERT"] = str(tmp_path / "rsa.pem")
     settings = load(sealed | more, ACTIONS)
     assert settings.shep is not None
     assert settings.shep.tokens["shep-cipher"] == "another-token"
