@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from adapter.exchange import Service, Source
     from adapter.incoming import ArrivalSource, Provider
     from adapter.metrics import Metrics
-    from adapter.pipeline.ports import Observer
+    from adapter.pipeline.ports import Observer, Trace
     from adapter.settings import Epgu, Settings
 
 log = structlog.get_logger(__name__)
@@ -302,11 +302,15 @@ def _epgu_bounds(epgu: Epgu) -> Bounds:
 
 
 async def run_worker(
-    settings: Settings, environment: Mapping[str, str], observer: Observer, metrics: Metrics | None = None
+    settings: Settings,
+    environment: Mapping[str, str],
+    observer: Observer,
+    metrics: Metrics | None = None,
+    trace: Trace | None = None,
 ) -> None:
     """Run one worker until SIGTERM or SIGINT; SIGHUP looks at certificates on disk at once.
 
-    ``metrics`` are what the page of metrics shows.
+    ``metrics`` are what the page of metrics shows, ``trace`` writes spans.
     """
     services = {
         action: service for action, service in make_services(environment).items() if action in settings.services.actions
@@ -327,7 +331,7 @@ async def run_worker(
             registry, doors = await open_shep(settings, registry, observer, stack, providers)
             sources += doors
         registry = await open_epgu(settings, registry, observer, stack)
-        worker = Worker(settings, registry, sources, observer, exposition)
+        worker = Worker(settings, registry, sources, observer, exposition, trace=trace)
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, worker.stop)

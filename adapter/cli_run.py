@@ -20,8 +20,13 @@ from adapter.services.registry import known_actions, make_services
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
 
-    from adapter.settings import Settings
+    from adapter.observing import MetricsObserver
+    from adapter.settings import Elastic, Settings, Telemetry
+    from adapter.tracing import TracingObserver
+
+    MakeTracing = Callable[[Telemetry, MetricsObserver, Elastic | None], AbstractAsyncContextManager[TracingObserver]]
 
 _NOT_MIGRATED: tuple[type[Exception], ...] = (*DATABASE_ERRORS, MigrationError)
 
@@ -52,6 +57,8 @@ def _run(_: argparse.Namespace) -> int:
     from adapter.observing import make_observer  # noqa: PLC0415 — only the worker needs what these import
 
     settings = load_settings()
+    telemetry = configuration.load_telemetry(os.environ, known_actions())
+    make_tracing = None if telemetry is None else _tracing()
     keep_freed_memory()
     take_over_last_words()
     try:
@@ -63,7 +70,11 @@ def _run(_: argparse.Namespace) -> int:
 
     async def serve() -> None:
         async with make_observer(settings) as observer:
-            await run_worker(settings, os.environ, observer, observer.metrics)
+            if telemetry is None or make_tracing is None:
+                await run_worker(settings, os.environ, observer, observer.metrics)
+                return
+            async with make_tracing(telemetry, observer, settings.elastic) as tracing:
+                await run_worker(settings, os.environ, tracing, observer.metrics, tracing.step)
 
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -72,6 +83,16 @@ def _run(_: argparse.Namespace) -> int:
         log.error("the database is not of this version", reason=str(error))  # noqa: TRY400 — the sentence says it all
         return 1
     return 0
+
+
+def _tracing() -> MakeTracing:
+    """Return what opens OpenTelemetry, which is loaded only where it is on. Raises ConfigurationError without it."""
+    try:
+        from adapter.tracing import make_tracing  # noqa: PLC0415 — the packages are an extra
+    except ModuleNotFoundError:
+        sentence = "needs the packages of the extra telemetry: pip install 'state-gateway-adapter[telemetry]'"
+        raise ConfigurationError({"OTEL_EXPORTER_OTLP_ENDPOINT": sentence}) from None
+    return make_tracing
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

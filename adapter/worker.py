@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from adapter.exchange import Service, Source
     from adapter.incoming import ArrivalSource, Provider
     from adapter.pipeline.bulkhead import Bulkhead
-    from adapter.pipeline.ports import Observer, Registry
+    from adapter.pipeline.ports import Observer, Registry, Trace
     from adapter.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -66,22 +66,25 @@ _PATIENCE: Final = 10.0
 class Worker:
     """One process: consumes the served actions, runs exchanges, publishes outcomes."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  — what the composition root made
         self,
         settings: Settings,
         registry: Registry,
         sources: Sequence[Source | ArrivalSource],
         observer: Observer,
         exposition: Exposition | None = None,
+        *,
+        trace: Trace | None = None,
     ) -> None:
         """``registry`` holds the served actions and their gateways, ``sources`` what the gateways bring in.
 
-        ``exposition`` writes the page of metrics.
+        ``exposition`` writes the page of metrics, ``trace`` the spans.
         """
         self._settings = settings
         self._registry = registry
         self._sources = sources
         self._observer = observer
+        self._trace = trace
         self._names = Names(settings.broker.prefix)
         self._stopping = asyncio.Event()
         name = f"{socket.gethostname()}:{os.getpid()}"
@@ -188,6 +191,7 @@ class Worker:
             queues={self._names.command(action): bulkheads[action].gateway for action in actions if action in bulkheads}
             | {provider.gateway: provider.gateway for provider in registry.providers.values()},
             bulkheads=self._bulkheads.values(),
+            trace=self._trace,
         )
         births.start = dispatcher.start
         intake = CommandIntake(self._journal, dispatcher, addressing, registry, limits)

@@ -365,13 +365,13 @@ class Caller:
                 proof = retry_proof(exchange, result.error, sent=True, raw=result.raw)
                 await runner.retry(exchange, result.error, proof=proof)
 
-    async def _wait(self, runner: Runner, exchange: Exchange, taken: Accepted) -> None:
+    async def _wait(self, runner: Runner, exchange: Exchange, said: Accepted) -> None:
         """Let go of a call that the gateway took, with what it said, until the answer comes."""
-        events = await runner.untold(exchange, taken.events) if taken.events else []
-        proof = ProofRow(exchange.id, "accepted", exchange.gateway_id, taken.raw)
-        me = (exchange.id, self._journal.worker)
-        wait = Wait(*me, ties=taken.ties, until=taken.until, outbox=events, proof=(proof,))
+        events = await runner.untold(exchange, said.events) if said.events else []
+        proof = ProofRow(exchange.id, "accepted", exchange.gateway_id, said.raw)
+        wait = Wait(exchange.id, self._journal.worker, ties=said.ties, until=said.until, outbox=events, proof=(proof,))
         if await self._journal.write_surely(wait):
+            exchange.state = State.WAITING
             runner.offer(events)
 
     async def _take(self, answer: Answer) -> None:

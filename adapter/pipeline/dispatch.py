@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from adapter.exchange import Answer
     from adapter.journal.records import Exchange
     from adapter.pipeline.bulkhead import Bulkhead
+    from adapter.pipeline.ports import Trace
     from adapter.pipeline.runner import Runner
 
     Work = Callable[[], Coroutine[Any, Any, None]]
@@ -59,7 +60,7 @@ class _Room:
 class Dispatcher:
     """Starts exchanges and knows which ones are running."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  — bounds of what runs, all but the runner by name
         self,
         runner: Runner,
         *,
@@ -67,11 +68,12 @@ class Dispatcher:
         most_bytes: int = sys.maxsize,
         queues: Mapping[str, str] | None = None,
         bulkheads: Collection[Bulkhead] = (),
+        trace: Trace | None = None,
     ) -> None:
         """``most`` and ``most_bytes`` bound what runs, in equal shares for the gateways that ``queues`` names by queue.
 
         Past its share the intake of a gateway's queues stops: its backlog stays in the broker, others go on.
-        ``bulkheads`` tell who only waits for the outside world.
+        ``bulkheads`` tell who only waits for the outside world; ``trace`` is entered around every run of a step.
         """
         self._runner = runner
         gateways = set((queues or {}).values())
@@ -79,6 +81,7 @@ class Dispatcher:
         self._rooms = {queue: rooms[gateway] for queue, gateway in (queues or {}).items()}
         self._others = _Room(_OTHERS if gateways else most, most_bytes // max(1, len(gateways)))
         self._bulkheads = bulkheads
+        self._trace = trace
         self._running: dict[UUID, asyncio.Task[Any]] = {}
         self._next: dict[UUID, tuple[Exchange, Work]] = {}
         self._open = asyncio.Event()
@@ -158,7 +161,11 @@ class Dispatcher:
         with names:
             if not self._open.is_set():
                 await self._hold(exchange.id)
-            await work()
+            if self._trace is None:
+                await work()
+                return
+            with self._trace(exchange):
+                await work()
 
     async def _hold(self, exchange_id: UUID) -> None:
         """Wait while another exchange runs alone."""

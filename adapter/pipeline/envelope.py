@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid5
@@ -26,6 +27,9 @@ _FALSE: Final = (False, b"false", b"0", b"")
 #: Property sections kept read: as many as may run and arrive at once, and none of unusual size.
 _REMEMBERED: Final = 2000
 _REMEMBERED_BYTES: Final = 1024
+#: Trace context of W3C: ids of zeros and version ff are invalid there.
+_TRACEPARENT: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACESTATE: Final = re.compile(rb"[\x20-\x7e]{1,512}")
 #: Characters of ``x-sim``: a few words.
 _LONGEST_WISH: Final = 200
 
@@ -39,6 +43,7 @@ class Envelope:
     progress: bool
     deadline: datetime | None
     faults: tuple[FieldFault, ...]
+    trace: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def wish(self) -> str:
@@ -69,7 +74,23 @@ def read_envelope(raw: bytes, *, names: Names, actions: Iterable[str]) -> Envelo
         faults.append(FieldFault("properties.reply_to", "значение содержит нулевой байт"))
     if target is not None and names.is_ours(target, actions):
         faults.append(FieldFault("properties.reply_to", "очередь команд адаптера не может быть очередью ответа"))
-    return Envelope(properties, flags["x-dry-run"], flags["x-progress"], deadline, tuple(faults))
+    return Envelope(
+        properties, flags["x-dry-run"], flags["x-progress"], deadline, tuple(faults), trace_context(properties)
+    )
+
+
+def trace_context(properties: Properties) -> dict[str, str]:
+    """Return the command's ``traceparent`` and ``tracestate`` (W3C Trace Context), nothing where it is not valid.
+
+    What is not valid is no fault of a command: whoever traces is often not the one who wrote it.
+    """
+    parent = properties.headers.get(b"traceparent")
+    if not isinstance(parent, bytes) or not _TRACEPARENT.fullmatch(parent):
+        return {}
+    state = properties.headers.get(b"tracestate")
+    if not isinstance(state, bytes) or not _TRACESTATE.fullmatch(state):
+        return {"traceparent": parent.decode()}
+    return {"traceparent": parent.decode(), "tracestate": state.decode()}
 
 
 def _moment(value: Any) -> datetime | None:
@@ -125,7 +146,8 @@ class Addressing:
         The reply's message_id depends on the command alone, so that a crash repeats it under the same id, and the
         repeats of one command share it.
         """
-        properties = self.envelope(exchange.properties).properties
+        envelope = self.envelope(exchange.properties)
+        properties = envelope.properties
         target = _text(properties.reply_to)
         if target is None or self.names.is_ours(target, self._actions):
             target = self.names.reply(exchange.action)
@@ -137,6 +159,7 @@ class Addressing:
         }
         if late:
             headers["x-adapter-late"] = True
+        headers.update(envelope.trace)
         correlation = properties.correlation_id or properties.message_id
         section = write_properties(
             message_id=message_id.encode(),
@@ -148,7 +171,8 @@ class Addressing:
 
     def event(self, exchange: Exchange, event: Event) -> OutboxRow:
         """Return one event about an exchange; its body names the command it belongs to, or the exchange without one."""
-        properties = self.envelope(exchange.properties).properties
+        envelope = self.envelope(exchange.properties)
+        properties = envelope.properties
         correlation = properties.correlation_id or properties.message_id
         if exchange.is_request and exchange.message_id:
             correlation = exchange.message_id.encode()
@@ -159,7 +183,7 @@ class Addressing:
             message_id=message_id.encode(),
             message_type=event.name.encode(),
             correlation_id=correlation,
-            headers={"x-adapter-command-id": str(exchange.id), "x-adapter-seq": sequence},
+            headers={"x-adapter-command-id": str(exchange.id), "x-adapter-seq": sequence, **envelope.trace},
         )
         about = {"id": str(exchange.id), "action": exchange.action, **_ids(exchange)}
         body = {**event.body, "exchange" if exchange.is_request else "command": about}

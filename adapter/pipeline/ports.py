@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from adapter.exchange import Gateway, Service
     from adapter.incoming import Provider, Register
     from adapter.journal.records import Exchange
 
+
+#: Entered around every run of an exchange's step; must never block or raise.
+Trace: TypeAlias = "Callable[[Exchange], AbstractContextManager[None]]"
 
 #: Events that any worker may publish, whatever it serves; each has a durable queue of its name.
 OWN_EVENTS: Final = ("smev3.request-status", "adapter.accepted", "adapter.sent", "adapter.answered")

@@ -24,6 +24,7 @@ from adapter.settings.groups import (
 )
 from adapter.settings.loading import load
 from adapter.settings.pem import Pem
+from adapter.settings.telemetry import Telemetry, load_telemetry
 from adapter.settings.text import describe, env_example
 from adapter.settings.variables import VARIABLES, Variable
 
@@ -46,9 +47,11 @@ __all__ = [
     "Shep",
     "Signing",
     "Smev",
+    "Telemetry",
     "Variable",
     "describe",
     "env_example",
     "load",
     "load_console",
+    "load_telemetry",
 ]

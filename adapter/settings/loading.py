@@ -120,6 +120,8 @@ def _needed_groups(given: Mapping[str, str], gateways: set[str]) -> frozenset[st
     needed = _ALWAYS.union(*(_GATEWAY_NEEDS.get(gateway, frozenset()) for gateway in gateways))
     if any(variable.name in given for variable in VARIABLES if variable.group == "files"):
         needed |= {"files"}
+    if "OTEL_EXPORTER_OTLP_ENDPOINT" in given:
+        needed |= {"telemetry"}
     return needed | {"elastic"} if "ELASTIC_HOST" in given else needed
 
 

@@ -21,10 +21,12 @@ ENVIRONMENT = debian.LOCAL / "lock"
 OLDEST_PYTHON = "3.11"
 #: What building the editable project needs; part of the development lock, so that nothing is fetched unpinned.
 BUILD_REQUIREMENTS = ("hatchling>=1.27", "editables>=0.5")
-#: What the container images need beside requirements.lock: to build the wheel, and to make the demo's certificates.
+#: What the container images need beside requirements.lock: to build the wheel, to make the demo's certificates,
+#: and to send spans.
 IMAGE_REQUIREMENTS = {
     "deploy/requirements-build.lock": BUILD_REQUIREMENTS,
     "deploy/requirements-demo.lock": ("trustme", "pyftpdlib"),
+    "deploy/requirements-telemetry.lock": ("opentelemetry-exporter-otlp-proto-http", "opentelemetry-sdk"),
 }
 HEADER = "# Pinned with hashes by `make lock` from pyproject.toml. Do not edit.\n"
 

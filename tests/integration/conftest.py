@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from adapter.exchange import Service
     from adapter.incoming import Arrivals, Incoming, Provider
     from adapter.journal.records import Exchange
+    from adapter.tracing import TracingObserver
     from deploy.local.certificates import Certificates
     from deploy.local.rabbitmq import LocalRabbit
     from tests.conftest import Database
@@ -228,6 +229,8 @@ class HouseBuilder:
         #: What a worker serves beside the usual two actions.
         self.services: dict[str, Service] = {}
         self.providers: dict[str, Provider] = {}
+        #: What a worker is observed by in place of its books.
+        self.tracing: TracingObserver | None = None
 
     @asynccontextmanager
     async def worker(
@@ -241,7 +244,8 @@ class HouseBuilder:
         settings = configuration.load(variables, dict.fromkeys(everything, "scripted"))
         gateway, source, books = gateway or ScriptedGateway(), ScriptedSource(), Books()
         registry = Registry(everything, {gateway.name: gateway}, providers=self.providers)
-        worker = Worker(settings, registry, [source], books)
+        tracing = self.tracing
+        worker = Worker(settings, registry, [source], tracing or books, trace=None if tracing is None else tracing.step)
         task = asyncio.create_task(worker.run())
         try:
             await self.until(worker, task)

@@ -110,3 +110,54 @@ def test_events_of_one_exchange_are_numbered() -> None:
 def test_a_searchable_property_is_text_that_postgres_takes(value: bytes) -> None:
     text = searchable(value)
     assert text is None or "\x00" not in text.encode().decode()
+
+
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def test_replies_and_events_carry_the_trace_of_their_command_on_byte_for_byte() -> None:
+    trace = {"traceparent": TRACEPARENT, "tracestate": "vendor=1,other=2"}
+    raw = write_properties(message_id=b"m", message_type=b"echo", headers=trace)
+    first, again = (ADDRESSING.reply(exchange(properties=raw), b"{}").properties for _ in range(2))
+    told = ADDRESSING.event(exchange(properties=raw), Event("adapter.sent", {})).properties
+    assert first == again
+    for section in (first, told):
+        headers = read_properties(section).headers
+        assert {name: headers[name.encode()].decode() for name in trace} == trace
+
+
+def test_without_a_trace_of_the_command_replies_carry_none() -> None:
+    assert set(read_properties(ADDRESSING.reply(exchange(), b"{}").properties).headers) == {
+        b"x-adapter-command-id",
+        b"x-adapter-seq",
+    }
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        TRACEPARENT.upper(),
+        TRACEPARENT + "-more",
+        TRACEPARENT + "\n",
+        "ff" + TRACEPARENT[2:],
+        f"00-{'0' * 32}-00f067aa0ba902b7-01",
+        f"00-4bf92f3577b34da6a3ce929d0e0e4736-{'0' * 16}-01",
+        7,
+        True,
+    ],
+    ids=range(9),
+)
+def test_what_is_no_trace_is_neither_a_fault_nor_carried_on(value: object) -> None:
+    read = envelope(headers={"traceparent": value, "tracestate": "vendor=1"})
+    assert (read.trace, read.faults) == ({}, ())
+
+
+@given(st.text(max_size=600))
+def test_a_wild_state_of_a_trace_never_breaks_a_reply(state: str) -> None:
+    raw = write_properties(
+        message_id=b"m", message_type=b"echo", headers={"traceparent": TRACEPARENT, "tracestate": state}
+    )
+    headers = read_properties(ADDRESSING.reply(exchange(properties=raw), b"{}").properties).headers
+    assert headers[b"traceparent"] == TRACEPARENT.encode()
+    assert headers.get(b"tracestate", state.encode()) == state.encode()

@@ -298,6 +298,7 @@ CANARY = "canary-3f1b7c"
 
 @pytest.mark.parametrize("variable", [v for v in VARIABLES if v.name != "SERVICES"], ids=lambda v: v.name)
 def test_a_refusal_never_repeats_what_was_given(environment: dict[str, str], variable: package.Variable) -> None:
+    environment |= {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
     bad = environment | {"ELASTIC_HOST": "es", variable.name: f"{CANARY} \x00 {CANARY}", "MQ_PORT": "x"}
     more = {"postamat.issue": "postamat", "shep.sync.send": "shep", "epgu.order.get": "epgu"}
     reader = load_console if variable.group == "console" else load
@@ -311,7 +312,13 @@ def test_a_refusal_never_repeats_what_was_given(environment: dict[str, str], var
 def test_the_description_and_the_repr_hide_every_secret(environment: dict[str, str], pki: dict[str, str]) -> None:
     pem = Path(pki["key"]).read_text()
     hidden = {v.name: f"{CANARY}-{v.name}" for v in VARIABLES if v.secret and not v.name.endswith("_KEY")}
-    hidden |= {"ELASTIC_HASH_KEY": CANARY, "MQ_USER": "u", "ELASTIC_HOST": "es", "ELASTIC_USER": "u"}
+    hidden |= {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
+        "ELASTIC_HASH_KEY": CANARY,
+        "MQ_USER": "u",
+        "ELASTIC_HOST": "es",
+        "ELASTIC_USER": "u",
+    }
     settings = load(environment | hidden | {"CLIENT_KEY": pem}, ACTIONS)
     for text in (describe(settings), repr(settings), str(settings.signing), str(settings.broker)):
         assert CANARY not in text
