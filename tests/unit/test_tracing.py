@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import socket
+import sys
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -14,7 +17,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, Sp
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from adapter import tracing
+from adapter import bootstrap, cli_run, tracing
 from adapter.broker.codec import write_properties
 from adapter.errors import ConfigurationError
 from adapter.exchange import State
@@ -302,6 +305,31 @@ def telemetry(endpoint: str) -> Telemetry:
     return Telemetry(
         endpoint=endpoint, headers=None, service="adapter", resource=None, sampler=None, sampler_argument=None
     )
+
+
+async def test_a_worker_told_of_a_collector_runs_with_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[tuple[object, object]] = []
+
+    async def run_worker(_settings: object, _environment: object, *room: object) -> None:
+        observer, _, trace = room
+        ran.append((observer, trace))
+
+    monkeypatch.setattr(bootstrap, "run_worker", run_worker)
+    monkeypatch.setattr(cli_run, "load_settings", lambda: SimpleNamespace(elastic=None))
+    monkeypatch.setattr(cli_run, "keep_freed_memory", lambda: None)
+    monkeypatch.setattr(cli_run, "take_over_last_words", lambda: None)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    assert await asyncio.to_thread(cli_run._run, argparse.Namespace()) == 0
+    ((observer, trace),) = ran
+    assert isinstance(observer, TracingObserver)
+    assert trace == observer.step
+
+
+def test_without_the_packages_the_endpoint_is_refused_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "adapter.tracing", None)
+    with pytest.raises(ConfigurationError) as refused:
+        cli_run._tracing()
+    assert list(refused.value.faults) == ["OTEL_EXPORTER_OTLP_ENDPOINT"]
 
 
 ACTIONS = {"zhkh-debt-requests": "smev3"}
