@@ -26,6 +26,14 @@ _ADDRESSES: Final[Mapping[str, str]] = {OWN_QUEUE: "shep.{service}"}
 _OWN_SERVICE: Final = {"service": {"description": "Ключ сервиса из реестра SHEP_SERVICES_FILE"}}
 
 _FLAG: Final[Document] = {"oneOf": [{"type": "boolean"}, {"type": "string", "enum": ["true", "false"]}]}
+#: W3C Trace Context.
+_TRACE: Final[Document] = {
+    "traceparent": {
+        "type": "string",
+        "description": "Трасса, к которой относится команда (W3C Trace Context); неверное значение не учитывается",
+    },
+    "tracestate": {"type": "string", "description": "Дополнение к traceparent, без него не учитывается"},
+}
 _COMMAND_HEADERS: Final[Document] = {
     "type": "object",
     "title": "CommandHeaders",
@@ -37,6 +45,7 @@ _COMMAND_HEADERS: Final[Document] = {
         },
         "x-dry-run": {**_FLAG, "description": "Проверить, собрать и подписать запрос, вернуть его и не отправлять"},
         "x-progress": {**_FLAG, "description": "Сообщать событиями adapter.accepted, adapter.sent, adapter.answered"},
+        **_TRACE,
     },
 }
 _COMMAND_PROPERTIES: Final[Document] = {
@@ -64,6 +73,8 @@ _SENT_HEADERS: Final[Document] = {
             "type": "boolean",
             "description": "true у ответа, который пришёл после ADAPTER-EXPIRED или ADAPTER-UNCERTAIN",
         },
+        "traceparent": {"type": "string", "description": "Как в команде, если она его указала"},
+        "tracestate": {"type": "string", "description": "Как в команде, если она его указала"},
     },
 }
 _SENT_PROPERTIES: Final[Document] = {
