@@ -151,7 +151,7 @@ class TracingObserver:
         try:
             return self._tracer.start_span(
                 f"adapter {word(exchange.action)}",
-                # A task inherits the variables of whoever started it: the step of another exchange is no parent.
+                # Not the context of the task: a span that a library left there is no parent.
                 context=self._propagator.extract(carrier, context=Context()),
                 kind=SpanKind.CONSUMER,
                 attributes=attributes,

@@ -15,7 +15,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags, use_span
 
 from adapter import bootstrap, cli_run, tracing
 from adapter.broker.codec import write_properties
@@ -208,6 +208,14 @@ async def test_a_step_started_inside_another_is_no_child_of_it() -> None:
     inner, outer = stand.spans
     assert inner.parent is None
     assert trace_of(inner) != trace_of(outer)
+
+
+def test_a_span_of_a_library_is_no_parent_of_a_step() -> None:
+    stand = Stand()
+    strange = NonRecordingSpan(SpanContext(1, 2, is_remote=False, trace_flags=TraceFlags(1)))
+    with use_span(strange), stand.observer.step(exchange()):
+        pass
+    assert stand.spans[0].parent is None
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError("Иванов"), ValueError("Иванов 12345678901")])
