@@ -230,3 +230,7 @@ class QueueConsumer:
             raise
         reach("barrier")
         self._sink.settle(batch)
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            # The library waits by wait_for, which on Python 3.11 loses a cancellation that comes with the answer.
+            raise asyncio.CancelledError
