@@ -44,7 +44,7 @@ class DeafChannel:
 async def test_a_cancellation_that_the_library_loses_still_ends_the_acks() -> None:
     sink, channel = Sink(), DeafChannel()
     consumer = QueueConsumer("q", sink, prefetch=10)
-    consumer._durable = [Delivery("q", 1, b"{}", b"", False, "s")]
+    consumer._durable = [Delivery("q", 1, b"{}", b"", redelivered=False, session="s")]
     acks = asyncio.create_task(consumer._acknowledge(channel))  # type: ignore[arg-type]  # the two calls it makes
     await channel.asked.wait()
     acks.cancel()
