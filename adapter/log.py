@@ -20,12 +20,12 @@ import structlog
 from adapter.redaction import Redaction, register_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
 
     from structlog.typing import EventDict, WrappedLogger
 
-__all__ = ["bind_exchange", "bind_message", "configure", "register_secret", "take_over_last_words"]
+__all__ = ["bind_exchange", "bind_message", "bound_names", "configure", "register_secret", "take_over_last_words"]
 
 Format = Literal["auto", "json", "console"]
 
@@ -90,6 +90,11 @@ def bind_exchange(
         yield
     finally:
         _names.reset(before)
+
+
+def bound_names() -> Mapping[str, object]:
+    """Return what every line of the running task says: the names of its exchange."""
+    return _names.get()
 
 
 def bind_message(message_id: str) -> None:

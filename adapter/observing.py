@@ -6,8 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import structlog
-
+from adapter.log import bound_names
 from adapter.metrics import FinishedCommand, GatewayCall, Metrics, open_metrics
 
 if TYPE_CHECKING:
@@ -49,7 +48,8 @@ class MetricsObserver:
         self, operation: str, outcome: str, seconds: float, bytes_out: int, bytes_in: int, gateway: str = "smev3"
     ) -> None:
         """Make the document of a gateway call; the exchange is the one bound to the running task, if any."""
-        bound = structlog.contextvars.get_contextvars()
+        bound = bound_names()
+        action, exchange_id = bound.get("action"), bound.get("exchange_id")
         known = outcome in ("ok", "empty", "cancelled")
         self._metrics.gateway_call(
             GatewayCall(
@@ -60,8 +60,8 @@ class MetricsObserver:
                 seconds=seconds,
                 sent_bytes=bytes_out,
                 received_bytes=bytes_in,
-                action=bound.get("action"),
-                exchange_id=bound.get("exchange_id"),
+                action=None if action is None else str(action),
+                exchange_id=None if exchange_id is None else str(exchange_id),
             )
         )
 
