@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help setup demo demo-correspondence demo-epgu demo-postamat demo-shep up down status test lint bench chaos freeze check-docker lock clean
+.PHONY: help setup demo demo-correspondence demo-epgu demo-postamat demo-shep up down status test coverage lint bench chaos freeze check-docker lock clean
 
 # The first interpreter that is new enough; override with `make PYTHON=python3.12 …`.
 PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do \
@@ -47,6 +47,9 @@ status: ## say what of the stack is running
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m deploy.local.commands status; else echo "Nothing is set up here."; fi
 
 test: lint ## lint, types, import rules, then every test on a real broker and database
+	@$(BIN)/python -m pytest --no-cov $(BESIDE)
+
+coverage: setup ## the same tests, slower, with the coverage of every process
 	@$(BIN)/python -m pytest --cov --cov-report=term $(BESIDE)
 
 lint: setup ## ruff, mypy, import-linter

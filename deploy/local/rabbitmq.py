@@ -337,7 +337,8 @@ class LocalRabbit:
             ERL_EPMD_PORT=str(epmd),
             ERL_EPMD_ADDRESS="127.0.0.1",
             ERL_INETRC=str(state / "inetrc"),
-            RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=f"{loopback} -start_epmd false",
+            # Idle schedulers do not spin: on a small machine they would take the processors from what they wait for.
+            RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=f"{loopback} -start_epmd false +sbwt none +sbwtdcpu none +sbwtdio none",
             RABBITMQ_CTL_ERL_ARGS=loopback,
             # The script then becomes the Erlang VM instead of staying its parent: the pid we record is the broker's.
             RUNNING_UNDER_SYSTEMD="true",
