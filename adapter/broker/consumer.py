@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-#: Seconds by which an ack lets the commands go first while the broker may hand over many more: nobody waits for it, and
-#: it takes others along.
+#: Seconds by which the ack of a few deliveries lets their commands go first: nobody waits for it, and it takes others
+#: along. In a crowd the broker waits for acks before it hands over more.
 _LULL: Final = 0.002
+_FEW: Final = 4
 #: Bytes of one batch that is handed over; one delivery always goes.
 _HEAVY: Final = 8 * 2**20
 #: Seconds after which a batch that is not durable is stuck; a call may take ten minutes.
@@ -213,7 +214,7 @@ class QueueConsumer:
                 self._acks.clear()
                 await self._acks.wait()
                 continue
-            if not self._drained and len(self._durable) < self._prefetch // 4:
+            if not self._drained and len(self._durable) < _FEW:
                 await asyncio.sleep(_LULL)
             batch, self._durable = self._durable, []
             await self._ack(channel, batch)

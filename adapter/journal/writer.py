@@ -24,8 +24,10 @@ Result = TypeVar("Result")
 _MOST: Final = 512
 #: Bytes of one transaction: a crowd of large bodies must not become one message that neither side can hold.
 _HEAVY: Final = 16 * 2**20
-#: Turns of the loop before a batch is cut: what one moment brings (an acceptance, the answer behind it) is one commit.
+#: Turns of the loop before a batch of fewer than ``_FEW`` is cut: what one moment brings (an acceptance, the answer
+#: behind it) is one commit. In a crowd a turn is long and there is enough to commit.
 _TURNS: Final = 3
+_FEW: Final = 4
 #: Seconds that operations which hurry nobody wait for others to go with.
 _PATIENCE: Final = 0.02
 _TRIES: Final = 4
@@ -149,7 +151,7 @@ class Writer:
             if not self._waiting:
                 self._rest()
                 continue
-            for _ in range(_TURNS):
+            for _ in range(_TURNS if len(self._waiting) < _FEW else 0):
                 await asyncio.sleep(0)
             batch = self._cut()
             try:
