@@ -107,13 +107,15 @@ class Outside:
     async def finish(self, seconds: float, workers: Sequence[Process] = ()) -> None:
         """Return when every reply has come; raises RuntimeError with the last words of a worker that ended first."""
         async with asyncio.timeout(seconds):
-            while not self._done.is_set():
-                for worker in workers:
-                    worker.must_live()
+            while True:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._done.wait(), 1)
                 if self._done.is_set():
                     self._count()
+                if self._done.is_set():
+                    return
+                for worker in workers:
+                    worker.must_live()
 
     def _count(self) -> None:
         """Read what was taken; replies that came twice make room for as many more."""

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
-from adapter.broker.connection import BROKER_ERRORS, Channel, Connection, close_quietly, closed, open_channel
+from adapter.broker.connection import (
+    BROKER_ERRORS,
+    Channel,
+    Connection,
+    close_quietly,
+    closed,
+    heed_cancellation,
+    open_channel,
+)
 from adapter.faultpoints import reach
 
 if TYPE_CHECKING:
@@ -55,8 +63,8 @@ class BatchSink(Protocol):
         """Make the batch durable. Raises when that is impossible: nothing is acked and the channel is given up."""
         ...
 
-    def settle(self, deliveries: Sequence[Delivery]) -> None:
-        """Learn that the broker has processed the acks of this batch: it will not deliver them again."""
+    def settle(self, queue: str, session: str, tags: Sequence[int]) -> None:
+        """Learn that the broker has processed the acks of these tags: it will not deliver them again."""
         ...
 
 
@@ -82,7 +90,8 @@ class QueueConsumer:
         self._arrived: list[Delivery] = []
         self._signal = asyncio.Event()
         self._ending = False
-        self._durable: list[Delivery] = []
+        #: Tags alone: what is durable is no longer held here.
+        self._durable: list[int] = []
         self._acks = asyncio.Event()
         self._drained = False
         self.consuming = asyncio.Event()
@@ -131,10 +140,11 @@ class QueueConsumer:
             await channel.basic_qos(prefetch_count=self._prefetch, timeout=self._timeout)
             connection.deliveries.open(channel.number, self._collector(session))
             consume = await channel.basic_consume(self.queue, _pass_over, timeout=self._timeout)
+            heed_cancellation()
             self.consuming.set()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._pump())
-                group.create_task(self._acknowledge(channel))
+                group.create_task(self._acknowledge(channel, session))
                 await group.create_task(self._until_end(channel, stopping))
                 await channel.basic_cancel(str(consume.consumer_tag), timeout=self._timeout)
                 self._ending = True
@@ -186,14 +196,18 @@ class QueueConsumer:
                 self._signal.clear()
                 await self._signal.wait()
                 continue
-            batch = self._cut()
-            self._handing_since = monotonic()
-            await self._sink.accept(batch)
-            self._handing_since = None
-            self._durable += batch
+            tags = await self._hand_over(self._cut())
+            self._durable += tags
             self._acks.set()
         self._drained = True
         self._acks.set()
+
+    async def _hand_over(self, batch: list[Delivery]) -> list[int]:
+        """Return the tags of a batch that is durable; its bodies are left to the exchanges."""
+        self._handing_since = monotonic()
+        await self._sink.accept(batch)
+        self._handing_since = None
+        return [delivery.tag for delivery in batch]
 
     def _cut(self) -> list[Delivery]:
         """Take what has arrived, of large bodies a few at a time: what is handed over stands in memory once more."""
@@ -207,7 +221,7 @@ class QueueConsumer:
         del self._arrived[:count]
         return batch
 
-    async def _acknowledge(self, channel: Channel) -> None:
+    async def _acknowledge(self, channel: Channel, session: str) -> None:
         """Ack whatever became durable while the last ack was made certain; meanwhile more is handed over."""
         while self._durable or not self._drained:
             if not self._durable:
@@ -216,22 +230,19 @@ class QueueConsumer:
                 continue
             if not self._drained and len(self._durable) < _FEW:
                 await asyncio.sleep(_LULL)
-            batch, self._durable = self._durable, []
-            await self._ack(channel, batch)
+            tags, self._durable = self._durable, []
+            await self._ack(channel, session, tags)
 
-    async def _ack(self, channel: Channel, batch: list[Delivery]) -> None:
+    async def _ack(self, channel: Channel, session: str, tags: list[int]) -> None:
         try:
-            # The batch is a contiguous run of this channel's tags, and every earlier one is acked.
-            await channel.basic_ack(batch[-1].tag, multiple=True, wait=False)
+            # The tags are a contiguous run of this channel's, and every earlier one is acked.
+            await channel.basic_ack(tags[-1], multiple=True, wait=False)
             reach("ack")
             await channel.basic_qos(prefetch_count=self._prefetch, timeout=self._timeout)
         except BROKER_ERRORS:
             # The rows are durable; the broker will deliver them again and the journal will recognise them.
-            log.warning("acks lost with their channel", queue=self.queue, count=len(batch))
+            log.warning("acks lost with their channel", queue=self.queue, count=len(tags))
             raise
         reach("barrier")
-        self._sink.settle(batch)
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            # The library waits by wait_for, which on Python 3.11 loses a cancellation that comes with the answer.
-            raise asyncio.CancelledError
+        self._sink.settle(self.queue, session, tags)
+        heed_cancellation()

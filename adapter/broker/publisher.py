@@ -9,14 +9,13 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from aiormq.abc import ChannelFrame
 from aiormq.exceptions import DeliveryError, PublishError
 
-from adapter.broker.connection import BROKER_ERRORS, Channel, Connection, closed, open_channel
+from adapter.broker.connection import BROKER_ERRORS, Channel, Connection, close_quietly, closed, open_channel
 from adapter.broker.transport import RawProperties, publish_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
 
 log = structlog.get_logger(__name__)
 
@@ -87,13 +86,14 @@ def _sent(confirm: asyncio.Future[Any]) -> Sent:
 
 
 class Publisher:
-    """Publishes on one confirm channel of its connection; after a channel error, one by one on fresh channels."""
+    """Publishes on one confirm channel of its connection; after a channel error, each on a channel of its own."""
 
     def __init__(self, *, timeout: float = 10.0) -> None:
         """``timeout`` bounds each confirm, in seconds."""
         self._timeout = timeout
         self._connection: Connection | None = None
         self._channel: Channel | None = None
+        self._opening = asyncio.Lock()
         self.ready = asyncio.Event()
 
     async def run(self, connection: Connection, stopping: asyncio.Event) -> None:
@@ -112,14 +112,73 @@ class Publisher:
         if not stopping.is_set():
             raise ConnectionResetError("the publishing connection ended")
 
+    @property
+    def open(self) -> bool:
+        """Whether :meth:`begin` can write."""
+        return self._channel is not None and not self._channel.is_closed and self.ready.is_set()
+
+    def begin(self, messages: Sequence[Message]) -> Coroutine[Any, Any, list[Sent]]:
+        """Write all at once; to be awaited for what became of each. Only while :attr:`open`."""
+        assert self._channel is not None  # noqa: S101 — what ``open`` tells
+        return self._outcome(self._channel, messages, *self._write(self._channel, messages))
+
     async def publish(self, messages: Sequence[Message]) -> list[Sent]:
-        """Publish all, concurrently; the result at each place says what became of that message. Never raises."""
+        """Publish all, beside what others publish; the result at each place says what became of that message.
+
+        Never raises. No two messages under way may share a message_id.
+        """
         channel = await self._open_channel()
         if channel is None:
             return [Sent.UNKNOWN] * len(messages)
-        results = await self._publish_all(channel, messages)
-        if len(messages) == 1:
-            return [self._blamed(channel, results[0])]
+        return await self._outcome(channel, messages, *self._write(channel, messages))
+
+    async def _open_channel(self) -> Channel | None:
+        async with self._opening:
+            if self._connection is None or self._connection.is_closed:
+                return None
+            if self._channel is None or self._channel.is_closed:
+                try:
+                    self._channel = await open_channel(self._connection, wait=self._timeout)
+                except BROKER_ERRORS:
+                    return None
+            return self._channel
+
+    def _write(
+        self, channel: Channel, messages: Sequence[Message]
+    ) -> tuple[list[Sent], dict[int, asyncio.Future[Any]]]:
+        """Put a batch on the wire in one piece; return what is known of each already, and the confirms to come.
+
+        A task per message would cost more than it. Uses aiormq's own books (tags, confirms, returns) so that its reader
+        settles them.
+        """
+        results = [Sent.UNKNOWN] * len(messages)
+        confirms: dict[int, asyncio.Future[Any]] = {}
+        payload: list[bytes] = []
+        connection = self._connection
+        if connection is None or channel.is_closed:
+            return results, confirms
+        for index, message in enumerate(messages):
+            frames = _frames(channel, message)
+            if frames is None:
+                results[index] = Sent.REFUSED
+                continue
+            payload.append(frames)
+            confirms[index] = _enrol(channel, message.message_id)
+        connection.write_now(b"".join(payload))
+        return results, confirms
+
+    async def _outcome(
+        self,
+        channel: Channel,
+        messages: Sequence[Message],
+        results: list[Sent],
+        confirms: Mapping[int, asyncio.Future[Any]],
+    ) -> list[Sent]:
+        if confirms:
+            await asyncio.wait(confirms.values(), timeout=self._timeout)
+        for index, confirm in confirms.items():
+            channel.message_id_delivery_tag.pop(messages[index].message_id, None)
+            results[index] = _sent(confirm)
         if channel.is_closed:
             # One message closed the channel for everybody: find out which, alone.
             for index, result in enumerate(results):
@@ -127,56 +186,23 @@ class Publisher:
                     results[index] = await self._publish_alone(messages[index])
         return results
 
-    async def _open_channel(self) -> Channel | None:
+    async def _publish_alone(self, message: Message) -> Sent:
+        """Publish on a channel of its own: who closes it is known."""
         connection = self._connection
         if connection is None or connection.is_closed:
-            return None
-        if self._channel is None or self._channel.is_closed:
-            try:
-                self._channel = await open_channel(connection, wait=self._timeout)
-            except BROKER_ERRORS:
-                return None
-        return self._channel
-
-    async def _publish_all(self, channel: Channel, messages: Sequence[Message]) -> list[Sent]:
-        """Put a batch on the wire in one piece and wait for each confirm; a task per message would cost more than it.
-
-        Uses aiormq's own books (tags, confirms, returns) so that its reader settles them.
-        """
-        results = [Sent.UNKNOWN] * len(messages)
-        confirms: dict[int, asyncio.Future[Any]] = {}
-        payload: list[bytes] = []
-        try:
-            async with asyncio.timeout(self._timeout), channel.lock:
-                for index, message in enumerate(messages):
-                    frames = _frames(channel, message)
-                    if frames is None:
-                        results[index] = Sent.REFUSED
-                        continue
-                    payload.append(frames)
-                    confirms[index] = _enrol(channel, message.message_id)
-                await channel.write_queue.put(ChannelFrame(b"".join(payload), should_close=False, drain_future=None))
-        except BROKER_ERRORS as error:
-            log.warning("publish without a confirm", error=type(error).__name__)
-        if confirms:
-            await asyncio.wait(confirms.values(), timeout=self._timeout)
-        for index, confirm in confirms.items():
-            channel.message_id_delivery_tag.pop(messages[index].message_id, None)
-            results[index] = _sent(confirm)
-        return results
-
-    async def _publish_alone(self, message: Message) -> Sent:
-        channel = await self._open_channel()
-        if channel is None:
             return Sent.UNKNOWN
-        return self._blamed(channel, await self._publish(channel, message))
-
-    def _blamed(self, channel: Channel, result: Sent) -> Sent:
-        """Tell a message that closed the channel it was alone on from one whose connection went away."""
-        connection = self._connection
-        if result is Sent.UNKNOWN and channel.is_closed and connection is not None and not connection.is_closed:
-            return Sent.REFUSED
-        return result
+        try:
+            channel = await open_channel(connection, wait=self._timeout)
+        except BROKER_ERRORS:
+            return Sent.UNKNOWN
+        try:
+            result = await self._publish(channel, message)
+            # A message that closed the channel it was alone on, told from one whose connection went away.
+            if result is Sent.UNKNOWN and channel.is_closed and not connection.is_closed:
+                return Sent.REFUSED
+            return result
+        finally:
+            await close_quietly(channel, self._timeout)
 
     async def _publish(self, channel: Channel, message: Message) -> Sent:
         try:

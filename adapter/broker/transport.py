@@ -143,6 +143,11 @@ class GatheringWriter:
             asyncio.get_running_loop().call_soon(self._flush)
         self._parts.append(data)
 
+    def write_now(self, data: bytes) -> None:
+        """Let ``data`` leave at once, behind what was gathered."""
+        self._parts.append(data)
+        self._flush()
+
     def _flush(self) -> None:
         if self._parts:
             parts, self._parts = self._parts, []
@@ -225,6 +230,8 @@ class TolerantTransportFactory(TransportFactory):
         self._context = context
         self._timeout = timeout
         self.deliveries = Deliveries()
+        #: Of the open connection.
+        self.writer: GatheringWriter | None = None
 
     async def create(self, url: URL, **_: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect; raises AMQPConnectionError."""
@@ -233,4 +240,5 @@ class TolerantTransportFactory(TransportFactory):
                 reader, writer = await asyncio.open_connection(url.host, url.port, ssl=self._context, limit=2**20)
         except OSError as error:
             raise AMQPConnectionError(str(error)) from error
-        return TolerantReader(reader, self.deliveries), GatheringWriter(writer)  # type: ignore[return-value]  # the parts aiormq uses
+        self.writer = GatheringWriter(writer)
+        return TolerantReader(reader, self.deliveries), self.writer  # type: ignore[return-value]  # the parts aiormq uses

@@ -32,7 +32,6 @@ _FEW: Final = 4
 _PATIENCE: Final = 0.02
 _TRIES: Final = 4
 _PAUSES: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-_TIMEOUT: Final = 20.0
 #: What a database that went away raises; asyncpg reports a connection lost between two steps as its own internal error.
 DATABASE_ERRORS: Final[tuple[type[Exception], ...]] = (
     OSError,
@@ -85,7 +84,10 @@ class Writer:
     def __init__(
         self, connect: Callable[[], Awaitable[asyncpg.Connection]], owner: UUID, availability: Availability
     ) -> None:
-        """``connect`` opens a connection for ``owner``; ``availability`` hears when writes are taken."""
+        """``connect`` opens a connection for ``owner``; ``availability`` hears when writes are taken.
+
+        The connection bounds the time of each statement.
+        """
         self._connect = connect
         self._owner = owner
         self._availability = availability
@@ -155,14 +157,14 @@ class Writer:
                 await asyncio.sleep(0)
             batch = self._cut()
             try:
-                async with asyncio.timeout(_TIMEOUT):
-                    await self._commit(connection, batch)
+                await self._commit(connection, batch)
             except BaseException:
                 _fail(batch)
                 raise
             self._failures = 0
             self.batches += 1
             self.operations += len(batch)
+            del batch  # its bodies are not held until the next one comes
 
     def _cut(self) -> list[tuple[Operation[Any], asyncio.Future[Any]]]:
         """Take the next batch, bounded in number and in bytes; the first one always goes."""

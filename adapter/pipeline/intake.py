@@ -76,7 +76,7 @@ class CommandIntake:
 
     def _begin(self, delivery: Delivery, taken: Taken) -> None:
         reach("journal")
-        self._book(delivery)[delivery.tag] = taken.exchange_id
+        self._book(delivery.queue, delivery.session)[delivery.tag] = taken.exchange_id
         if taken.exchange is None:
             return
         if taken.kind is TakenAs.REPEAT:
@@ -84,16 +84,17 @@ class CommandIntake:
         else:
             self._dispatcher.start(taken.exchange)
 
-    def settle(self, deliveries: Sequence[Delivery]) -> None:
+    def settle(self, queue: str, session: str, tags: Sequence[int]) -> None:
         """Have the rows marked settled soon: unmarked, one may pass for a later command that looks the same."""
-        self._journal.settlements.add([self._book(delivery).pop(delivery.tag) for delivery in deliveries])
+        book = self._book(queue, session)
+        self._journal.settlements.add([book.pop(tag) for tag in tags])
 
-    def _book(self, delivery: Delivery) -> dict[int, UUID]:
+    def _book(self, queue: str, session: str) -> dict[int, UUID]:
         """Return the rows of a consumer's unsettled tags; a queue's new session closes the book of the old one."""
-        session, book = self._taken.get(delivery.queue, ("", {}))
-        if session != delivery.session:
+        known, book = self._taken.get(queue, ("", {}))
+        if known != session:
             book = {}
-            self._taken[delivery.queue] = (delivery.session, book)
+            self._taken[queue] = (session, book)
         return book
 
     async def _taken_as(self, take: TakeIn, written: asyncio.Future[Taken]) -> Taken:

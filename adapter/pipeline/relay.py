@@ -15,7 +15,7 @@ from adapter.journal.operations import Mark
 from adapter.journal.writer import JournalUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Awaitable, Iterable, Sequence
     from uuid import UUID
 
     from adapter.journal.journal import Journal
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _MOST: Final = 256
+#: Rows under way up to which another one leaves at once, without waiting for their confirms.
+_FEW: Final = 4
 _MOST_HELD: Final = 4096
 #: Bytes of messages that wait in memory, and of those that leave at once; one message always goes.
 _MOST_BYTES: Final = 32 * 2**20
@@ -44,6 +46,9 @@ class Relay:
         self._waiting: dict[UUID, OutboxRow] = {}
         #: Being published, or published and not yet marked.
         self._leaving: dict[UUID, OutboxRow] = {}
+        #: message_ids that are being published.
+        self._unconfirmed: set[str] = set()
+        self._group: asyncio.TaskGroup | None = None
         self._signal = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -51,7 +56,7 @@ class Relay:
         self.parked = 0
 
     def offer(self, rows: Iterable[OutboxRow]) -> None:
-        """Queue committed rows; one that is already on its way is not queued again.
+        """Queue committed rows, or send them at once where few are under way; one on its way is not queued again.
 
         Past :attr:`room` they stay in the journal, from where recovery brings them when there is room.
         """
@@ -59,8 +64,13 @@ class Relay:
             if row.id not in self._leaving and row.id not in self._waiting and self.room and self.room_bytes > 0:
                 self._waiting[row.id] = row
                 self._bytes += len(row.body)
+        if not self._waiting:
+            return
+        self._idle.clear()
+        few = len(self._waiting) + len(self._unconfirmed) <= _FEW
+        if few and self._group is not None and self._publisher.open and (batch := self._cut()):
+            self._group.create_task(self._send(batch, self._publisher.begin(_messages(batch))))
         if self._waiting:
-            self._idle.clear()
             self._signal.set()
 
     @property
@@ -80,21 +90,23 @@ class Relay:
         return _MOST_BYTES - self._bytes
 
     async def run(self) -> None:
-        """Publish until cancelled; while one batch is marked the next one leaves."""
-        async with asyncio.TaskGroup() as marking:
-            while True:
-                await self._signal.wait()
-                await self._publisher.ready.wait()
-                batch = self._next()
-                for row in batch:
-                    self._leaving[row.id] = self._waiting.pop(row.id)
-                    self._bytes -= len(row.body)
-                if not self._waiting:
-                    self._signal.clear()
-                marks = await self._publish(batch)
-                marking.create_task(self._mark(marks))
+        """Publish until cancelled. In a crowd a batch waits for the confirms of the one before, not for its marks."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            try:
+                while True:
+                    await self._signal.wait()
+                    await self._publisher.ready.wait()
+                    batch = self._cut()
+                    if not batch:
+                        self._signal.clear()
+                        continue
+                    marks = await self._published(batch, self._publisher.publish(_messages(batch)))
+                    group.create_task(self._mark(marks))
+            finally:
+                self._group = None
 
-    def _next(self) -> list[OutboxRow]:
+    def _cut(self) -> list[OutboxRow]:
         """Take one row of each message_id: a returned message is known by it, and the repeats of a command share it."""
         batch: dict[str, OutboxRow] = {}
         size = 0
@@ -102,17 +114,26 @@ class Relay:
             size += len(row.body)
             if batch and size > _HEAVY:
                 break
-            batch.setdefault(row.message_id, row)
+            if row.message_id not in self._unconfirmed:
+                batch.setdefault(row.message_id, row)
+        for row in batch.values():
+            self._leaving[row.id] = self._waiting.pop(row.id)
+            self._bytes -= len(row.body)
+        self._unconfirmed |= batch.keys()
         return list(batch.values())
 
     async def drain(self) -> None:
         """Wait until nothing is left in memory; the caller bounds the time."""
         await self._idle.wait()
 
-    async def _publish(self, batch: Sequence[OutboxRow]) -> list[Mark]:
-        results = await self._publisher.publish(
-            [Message(row.message_id, row.target, row.routing_key, row.body, row.properties) for row in batch]
-        )
+    async def _send(self, batch: Sequence[OutboxRow], outcome: Awaitable[list[Sent]]) -> None:
+        await self._mark(await self._published(batch, outcome))
+
+    async def _published(self, batch: Sequence[OutboxRow], outcome: Awaitable[list[Sent]]) -> list[Mark]:
+        results = await outcome
+        self._unconfirmed.difference_update(row.message_id for row in batch)
+        if self._waiting:
+            self._signal.set()
         reach("publish")
         marks = [_mark(row, result) for row, result in zip(batch, results, strict=True)]
         self.parked += sum(mark.state == "parked" for mark in marks)
@@ -131,6 +152,10 @@ class Relay:
             del self._leaving[mark.row.id]
         if not self._waiting and not self._leaving:
             self._idle.set()
+
+
+def _messages(batch: Sequence[OutboxRow]) -> list[Message]:
+    return [Message(row.message_id, row.target, row.routing_key, row.body, row.properties) for row in batch]
 
 
 def _mark(row: OutboxRow, result: Sent) -> Mark:

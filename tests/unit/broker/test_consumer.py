@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from adapter.broker.consumer import Delivery, QueueConsumer
+from adapter.broker.consumer import QueueConsumer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from adapter.broker.consumer import Delivery
 
 
 class Sink:
@@ -20,8 +22,9 @@ class Sink:
     async def accept(self, deliveries: Sequence[Delivery]) -> None:
         raise AssertionError("nothing is handed over here")
 
-    def settle(self, deliveries: Sequence[Delivery]) -> None:
-        self.settled += [delivery.tag for delivery in deliveries]
+    def settle(self, queue: str, session: str, tags: Sequence[int]) -> None:
+        assert (queue, session) == ("q", "s")
+        self.settled += tags
 
 
 class DeafChannel:
@@ -44,8 +47,8 @@ class DeafChannel:
 async def test_a_cancellation_that_the_library_loses_still_ends_the_acks() -> None:
     sink, channel = Sink(), DeafChannel()
     consumer = QueueConsumer("q", sink, prefetch=10)
-    consumer._durable = [Delivery("q", 1, b"{}", b"", redelivered=False, session="s")]
-    acks = asyncio.create_task(consumer._acknowledge(channel))  # type: ignore[arg-type]  # the two calls it makes
+    consumer._durable = [1]
+    acks = asyncio.create_task(consumer._acknowledge(channel, "s"))  # type: ignore[arg-type]  # the two calls it makes
     await channel.asked.wait()
     acks.cancel()
     await asyncio.wait([acks], timeout=5)
