@@ -129,7 +129,7 @@ def _alone(operation: Operation[Any], owner: UUID) -> tuple[int, str, list[Any]]
     _put(arrays, 0, operation, owner)
     filled = {name: rows for name, rows in vars(arrays).items() if rows}
     place, function = _ALONE.get(tuple(filled), (0, ""))
-    if not function or any(len(rows) > 1 for rows in filled.values()):
+    if not function or operation.concerns_others or any(len(rows) > 1 for rows in filled.values()):
         return None
     return place, function, [value for rows in filled.values() for value in rows[0]]
 
@@ -137,7 +137,8 @@ def _alone(operation: Operation[Any], owner: UUID) -> tuple[int, str, list[Any]]
 async def _one_by_one(
     connection: asyncpg.Connection, operations: Sequence[Operation[Any]], calls: Sequence[tuple[int, str, list[Any]]]
 ) -> list[Any]:
-    order = sorted(range(len(calls)), key=lambda op: calls[op][0])
+    # What is redelivered is looked for in what this very commit journals, too.
+    order = sorted(range(len(calls)), key=lambda op: (calls[op][0], operations[op].single))
     statement = _calls(tuple((calls[op][1], len(calls[op][2])) for op in order))
     (answers,) = await connection.fetch(statement, *(value for op in order for value in calls[op][2]))
     said = dict(zip(order, answers, strict=True))

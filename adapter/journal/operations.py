@@ -3,7 +3,7 @@
 A transition is fenced: it applies only while its row is still owned by the worker that asks and in a state the move
 may start from. What did not apply is told to the caller, never forced. ``settled`` carries along that the broker has
 processed the ack of the row's delivery. The rules themselves stand in one place,
-``migrations/0003_commit.pre.sql``.
+``migrations/0003_commit.pre.sql``; ``0007_alone.pre.sql`` holds what a single command needs of them once more.
 """
 
 from __future__ import annotations
@@ -46,6 +46,11 @@ class Operation(ABC, Generic[Result]):
     @property
     def single(self) -> bool:
         """Whether no second one like it may be in a commit."""
+        return False
+
+    @property
+    def concerns_others(self) -> bool:
+        """Whether what the commit's other operations write bears on it, so that they are judged at once."""
         return False
 
     @property
@@ -161,6 +166,11 @@ class Submit(Move):
     lane: str | None = None
     subject: str = ""
     note: str = ""
+
+    @property
+    def concerns_others(self) -> bool:
+        """Whether it is in a lane, where the earliest one goes first."""
+        return self.lane is not None
 
     def put(self, arrays: Arrays, op: int) -> None:
         """Move to ``submitting``; an exchange with a subject is joined to it."""

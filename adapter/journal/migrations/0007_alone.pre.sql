@@ -46,7 +46,7 @@ end $$;
 
 create function journal_alone_submit(
     s_op integer, s_id uuid, s_owner uuid, s_from_state text, s_attempts integer, s_gateway text, s_operation text,
-    s_gateway_id text, s_minted_at timestamptz, s_lane text,
+    s_gateway_id text, s_minted_at timestamptz, s_lane text,  -- in a lane all of a commit are judged at once
     f_op integer, f_exchange_id uuid, f_kind text, f_message_id text, f_data bytea, f_content bytea, f_meta bytea
 ) returns journal_said language plpgsql
 set plan_cache_mode = 'force_generic_plan'
@@ -54,20 +54,8 @@ set enable_seqscan = off
 as $$
 declare
     submittable constant text[] := array['received', 'retrying', 'submitting', 'answered'];
-    whole submit_op;
-    fact proof_op;
     said journal_said := ('{}', '{}');
 begin
-    if s_lane is not null then
-        whole := (
-            s_op, s_id, s_owner, s_from_state, s_attempts, s_gateway, s_operation, s_gateway_id, s_minted_at, s_lane
-        );
-        fact := (f_op, f_exchange_id, f_kind, f_message_id, f_data, f_content, f_meta);
-        select c.applied, c.verdicts into said from journal_commit(
-            '{}', array[whole], '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', array[fact]
-        ) c;
-        return said;
-    end if;
     update exchanges e set
         state = 'submitting', gateway = s_gateway, operation = s_operation, gateway_id = s_gateway_id,
         minted_at = s_minted_at, attempts = e.attempts + 1
