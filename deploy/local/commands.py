@@ -104,7 +104,7 @@ def _show(demo: Callable[[Stack], Shown]) -> Shown:
 
 
 def _demo_postamat() -> int:
-    from deploy.local import demo_postamat  # noqa: PLC0415  — needs the adapter's packages, which up and down do not
+    from deploy.local import demo_postamat, stories  # noqa: PLC0415  — needs the adapter's packages, which up and down do not
 
     if compose.owned() or _use_docker():
         raise StepError("The demo of постаматы runs on private processes, which need Debian's apt.")
@@ -121,11 +121,11 @@ def _demo_postamat() -> int:
             say("The stack was up before and stays up.")
         else:
             _down()
-    return demo_postamat.close(good, total)
+    return stories.close("demo-postamat", good, total)
 
 
 def _demo_epgu() -> int:
-    from deploy.local import demo_epgu  # noqa: PLC0415  — needs the adapter's packages, which up and down do not
+    from deploy.local import demo_epgu, stories  # noqa: PLC0415  — needs the adapter's packages, which up and down do not
 
     if compose.owned() or _use_docker():
         raise StepError("The demo of ЕПГУ runs on private processes, which need Debian's apt.")
@@ -135,15 +135,16 @@ def _demo_epgu() -> int:
         where = demo_epgu.Where(portal=variables["SIM_EPGU_URL"], given=stack.given, database=stack.database)
         return demo_epgu.main(variables, where, debian.LOCAL / "demo")
 
-    return demo_epgu.close(*_show(show))
+    return stories.close("demo-epgu", *_show(show))
 
 
 def _demo_shep() -> int:
-    from deploy.local import shep_beside  # noqa: PLC0415  — needs the adapter's packages, which up and down do not
+    from deploy.local import shep_beside, stories  # noqa: PLC0415  — needs the adapter's packages, which up and down do not
 
     if compose.owned() or _use_docker():
         raise StepError("The demo of the ШЭП runs on private processes, which need Debian's apt.")
-    return shep_beside.close(*_show(lambda stack: shep_beside.show(stack, read_upstream(stack.upstream_env))))
+    counts = _show(lambda stack: shep_beside.show(stack, read_upstream(stack.upstream_env)))
+    return stories.close("demo-shep", *counts)
 
 
 def main() -> int:

@@ -18,17 +18,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import aiohttp
-
 from adapter.http import make_session
-from deploy.local.console import StepError, paint, say, step
+from deploy.local.console import say
 from deploy.local.processes import clean_environment
+from deploy.local.stories import WrongError, demand, tell
 from deploy.local.upstream import Upstream
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
-    Step = tuple[str, Callable[[], Awaitable[str]]]
+    import aiohttp
+
+    from deploy.local.stories import Step
 
 #: Seconds to wait for an HTTP answer, for the portal to go on, and for a command line.
 HTTP_SECONDS: Final = 30
@@ -53,53 +54,19 @@ class Where:
     database: Mapping[str, str]
 
 
-class WrongError(Exception):
-    """A step did not come out as it should; the text says how."""
-
-
 def main(variables: Mapping[str, str], where: Where, folder: Path) -> tuple[int, int]:
     """Run the demo; return how many steps hold and how many there are. The incident's letter is left in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     return asyncio.run(_run(variables, where, folder))
 
 
-def close(good: int, total: int) -> int:
-    """Say how it ended, as the last line of all; return 0 when every step holds."""
-    say(paint(f"demo-epgu: {good} of {total} steps", "green" if good == total else "red"))
-    return 0 if good == total else 1
-
-
 async def _run(variables: Mapping[str, str], where: Where, folder: Path) -> tuple[int, int]:
     async with Upstream(variables) as upstream, make_session(timeout=HTTP_SECONDS) as session:
         demo = Demo(upstream, session, where, folder)
-        good = total = 0
-        for heading, steps in (("An application", demo.application()), ("Days that do not go well", demo.bad_days())):
-            say(f"\n{paint(heading, 'bold')}")
-            for title, work in steps:
-                total += 1
-                good += await _holds(title, work)
+        stories = (("An application", demo.application()), ("Days that do not go well", demo.bad_days()))
+        good, total = await tell(stories)
     say(f"\n  The letter about the incident: {folder}/incident.txt, incident.docx\n")
     return good, total
-
-
-async def _holds(title: str, work: Callable[[], Awaitable[str]]) -> bool:
-    """Run one step and print how it ended."""
-    try:
-        with step(title) as running:
-            running.result = await work()
-    except (
-        WrongError,
-        StepError,
-        KeyError,
-        ValueError,
-        TypeError,
-        OSError,
-        aiohttp.ClientError,
-        TimeoutError,
-    ) as fault:
-        say(f"    {paint(type(fault).__name__, 'red')}: {fault}")
-        return False
-    return True
 
 
 class Demo:
@@ -141,7 +108,7 @@ class Demo:
 
     async def _dictionary(self) -> str:
         told = await self._result("epgu.dictionary.get", {"code": "BIC", "page_num": 1, "page_size": 2})
-        _demand((told["total"], len(told["items"])) == (899, 2), f"{told['total']} items, {len(told['items'])} came")
+        demand((told["total"], len(told["items"])) == (899, 2), f"{told['total']} items, {len(told['items'])} came")
         return f"{told['items'][0]['title']} and {told['total'] - 1} more"
 
     async def _submit(self) -> str:
@@ -152,21 +119,21 @@ class Demo:
         self._number = (await self._result("epgu.order.submit", command))["order_id"]
         with zipfile.ZipFile(io.BytesIO(await self._archive(self._number))) as archive:
             names, text = archive.namelist(), archive.read("req.xml").decode()
-        _demand(names == ["req.xml", "req.xml.sig", "piev_epgu.xml"], f"the archive holds {names}")
-        _demand(f"<OrderId>{self._number}</OrderId>" in text, "the number is not in req.xml")
+        demand(names == ["req.xml", "req.xml.sig", "piev_epgu.xml"], f"the archive holds {names}")
+        demand(f"<OrderId>{self._number}</OrderId>" in text, "the number is not in req.xml")
         return f"{self._number} reserved, put into req.xml, signed, sent"
 
     async def _done(self) -> str:
         details = await self._details(self._number, lambda told: told["final"] is True)
-        _demand(details["success"] is True, f"the process code is {details['code']}")
+        demand(details["success"] is True, f"the process code is {details['code']}")
         return f"{details['code']}: handed on to the agency"
 
     async def _statuses(self) -> str:
         last = await self._heard(STATUS_CHANGED, self._number, lambda body: body["final"] is True)
         told = self._told(STATUS_CHANGED, self._number)
         ids = [body["status_id"] for body in told]
-        _demand(last["status_id"] == 3, f"the final status is {last['status_id']}")
-        _demand(len(ids) == len(set(ids)), f"told more than once: {ids}")
+        demand(last["status_id"] == 3, f"the final status is {last['status_id']}")
+        demand(len(ids) == len(set(ids)), f"told more than once: {ids}")
         return f"{' → '.join(map(str, ids))}, {last['name']}"
 
     async def _result_file(self) -> str:
@@ -175,13 +142,13 @@ class Demo:
         )
         link = details["order"]["order_response_files"][0]["link"]
         file = (await self._result("epgu.file.download", {"link": link}))["file"]
-        _demand(base64.b64decode(file["content_base64"]) == RESULT, "another file came")
+        demand(base64.b64decode(file["content_base64"]) == RESULT, "another file came")
         return f"{file['name']}, {file['size']} bytes, as the agency gave it"
 
     async def _own_file(self) -> str:
         link = f"terrabyte://00/{self._number}/req.xml/2"
         file = (await self._result("epgu.file.download", {"link": link}))["file"]
-        _demand(str(self._number) in base64.b64decode(file["content_base64"]).decode(), "the number is not in it")
+        demand(str(self._number) in base64.b64decode(file["content_base64"]).decode(), "the number is not in it")
         return f"req.xml names {self._number}"
 
     async def _chunks(self) -> str:
@@ -193,15 +160,15 @@ class Demo:
         finally:
             await asyncio.to_thread(large.unlink)
         came = hashlib.sha256(await self._archive(told["order_id"])).hexdigest()
-        _demand(came == told["archive"]["sha256"], "another archive came")
-        _demand(told["archive"]["chunks"] == 3, f"{told['archive']['chunks']} chunks")
+        demand(came == told["archive"]["sha256"], "another archive came")
+        demand(told["archive"]["chunks"] == 3, f"{told['archive']['chunks']} chunks")
         return f"{told['archive']['chunks']} chunks, {told['archive']['size']} bytes, whole"
 
     async def _lost_chunk(self) -> str:
         await self._rule(drop="after")
         number = (await self._result("epgu.order.submit", PLAIN | {"files": REQUEST}))["order_id"]
         counts = (await self._side("counts"))["orders"][str(number)]
-        _demand(counts["submitted"] == 1, f"it arrived {counts['submitted']} times")
+        demand(counts["submitted"] == 1, f"it arrived {counts['submitted']} times")
         return "details were asked; the archive had arrived, once"
 
     async def _cancel(self) -> str:
@@ -209,7 +176,7 @@ class Demo:
         number = (await self._result("epgu.order.submit", PLAIN | {"files": REQUEST}))["order_id"]
         await self._details(number, lambda told: told["cancel_allowed"])
         told = await self._result("epgu.order.cancel", {"order_id": number})
-        _demand(told["cancel_requested"] is True, f"{told}")
+        demand(told["cancel_requested"] is True, f"{told}")
         event = await self._heard(STATUS_CHANGED, number, lambda body: body["status_id"] == 10)
         return f"{event['name']}"
 
@@ -220,7 +187,7 @@ class Demo:
         before = (await self._side("counts"))["operations"].get("order", 0)
         ready = {"archive": {"content_base64": base64.b64encode(out.getvalue()).decode()}}
         error = await self._error("epgu.order.submit", PLAIN | ready, "ADAPTER-INVALID-COMMAND")
-        _demand((await self._side("counts"))["operations"].get("order", 0) == before, "a number was reserved")
+        demand((await self._side("counts"))["operations"].get("order", 0) == before, "a number was reserved")
         return f"{error['fields'][0]['path']}: {error['fields'][0]['rule']}"
 
     async def _unknown_service(self) -> str:
@@ -232,14 +199,14 @@ class Demo:
         await self._rule(refuse="push_denied")
         error = await self._error("epgu.order.submit", PLAIN | {"files": REQUEST}, "push_denied")
         self._refused = error["details"]["order_id"]
-        _demand(bool(error["recommendation"]), "nothing is recommended")
+        demand(bool(error["recommendation"]), "nothing is recommended")
         return f"push_denied, order {self._refused}: {error['recommendation'][:60]}…"
 
     async def _process_failure(self) -> str:
         await self._rule(process=["VALIDATION", "VALIDATION_ERROR"], process_message="req.xml: нет поля Region")
         number = (await self._result("epgu.order.submit", PLAIN | {"files": REQUEST}))["order_id"]
         event = await self._heard(PROCESS_FAILED, number, lambda _: True)
-        _demand(event["code"] == "VALIDATION_ERROR", f"the code is {event['code']}")
+        demand(event["code"] == "VALIDATION_ERROR", f"the code is {event['code']}")
         return f"{event['code']}: {event['description']}"
 
     async def _uncertain(self) -> str:
@@ -247,13 +214,13 @@ class Demo:
         before = (await self._side("counts"))["operations"].get("push", 0)
         await self._error("epgu.order.push", PLAIN | {"files": REQUEST}, "ADAPTER-UNCERTAIN")
         made = (await self._side("counts"))["operations"]["push"] - before
-        _demand(made == 1, f"it was made {made} times")
+        demand(made == 1, f"it was made {made} times")
         return "ADAPTER-UNCERTAIN, made once and never again"
 
     async def _not_allowed(self) -> str:
         before = (await self._side("counts"))["operations"].get("cancel", 0)
         error = await self._error("epgu.order.cancel", {"order_id": self._number}, "cancel_not_allowed")
-        _demand((await self._side("counts"))["operations"].get("cancel", 0) == before, "the portal was asked")
+        demand((await self._side("counts"))["operations"].get("cancel", 0) == before, "the portal was asked")
         return f"the portal was not asked: {error['description']}"
 
     async def _incident(self) -> str:
@@ -261,12 +228,12 @@ class Demo:
         argv = [str(Path(sys.executable).with_name("adapter")), "incident", str(self._refused), "-o", str(stem)]
         environment = clean_environment(**self._where.database, EPGU_SYSTEM="MNEMONIKA")
         done = await asyncio.to_thread(_command, argv, environment)
-        _demand(done.returncode == 0, done.stderr.strip()[-300:])
+        demand(done.returncode == 0, done.stderr.strip()[-300:])
         text = await asyncio.to_thread(stem.with_suffix(".txt").read_text, encoding="utf-8")
-        _demand(all(f"\n{number}. " in text for number in range(1, 9)), "a point is missing")
-        _demand("eyJ" not in text, "a token is in it")
+        demand(all(f"\n{number}. " in text for number in range(1, 9)), "a point is missing")
+        demand("eyJ" not in text, "a token is in it")
         subject = next(line for line in text.splitlines() if line.startswith("Тема: "))
-        _demand("#API-ЕПГУ" in subject and str(self._refused) in text, f"the subject is {subject}")
+        demand("#API-ЕПГУ" in subject and str(self._refused) in text, f"the subject is {subject}")
         return subject.removeprefix("Тема: ")
 
     async def _details(self, number: int, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
@@ -296,13 +263,13 @@ class Demo:
 
     async def _result(self, action: str, command: Mapping[str, Any]) -> Any:
         body = (await self._upstream.ask(action, command)).body
-        _demand("result" in body, f"{body.get('error')}")
+        demand("result" in body, f"{body.get('error')}")
         return body["result"]
 
     async def _error(self, action: str, command: Mapping[str, Any], code: str) -> dict[str, Any]:
         body = (await self._upstream.ask(action, command)).body
         error: dict[str, Any] = body.get("error", {})
-        _demand(error.get("error_code") == code, f"{body}")
+        demand(error.get("error_code") == code, f"{body}")
         return error
 
     async def _rule(self, **rule: Any) -> None:
@@ -325,8 +292,3 @@ class Demo:
 
 def _command(argv: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
-
-
-def _demand(holds: bool, otherwise: str) -> None:  # noqa: FBT001  — what is demanded
-    if not holds:
-        raise WrongError(otherwise)

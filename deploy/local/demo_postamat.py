@@ -12,19 +12,19 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-import aiohttp
-
 from adapter.http import make_session
-from deploy.local.console import StepError, paint, say, step
+from deploy.local.console import say
+from deploy.local.stories import demand, tell
 from deploy.local.upstream import Upstream
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from deploy.local.postgres import LocalPostgres
+    import aiohttp
 
-    Step = tuple[str, Callable[[], Awaitable[str]]]
+    from deploy.local.postgres import LocalPostgres
+    from deploy.local.stories import Step
 
 #: Seconds to wait for an HTTP answer, and for an event.
 HTTP_SECONDS: Final = 30
@@ -44,44 +44,18 @@ class Where:
     name: str
 
 
-class WrongError(Exception):
-    """A step did not come out as it should; the text says how."""
-
-
 def main(variables: Mapping[str, str], where: Where, folder: Path) -> tuple[int, int]:
     """Run the demo; return how many steps hold and how many there are. QR code and sheet are left in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     return asyncio.run(_run(variables, where, folder))
 
 
-def close(good: int, total: int) -> int:
-    """Say how it ended, as the last line of all; return 0 when every step holds."""
-    say(paint(f"demo-postamat: {good} of {total} steps", "green" if good == total else "red"))
-    return 0 if good == total else 1
-
-
 async def _run(variables: Mapping[str, str], where: Where, folder: Path) -> tuple[int, int]:
     async with Upstream(variables) as upstream, make_session(timeout=HTTP_SECONDS) as session:
         demo = Demo(upstream, session, where, folder)
-        good = total = 0
-        for heading, steps in (("Portal mode", demo.portal_steps()), ("Client mode", demo.client_steps())):
-            say(f"\n{paint(heading, 'bold')}")
-            for title, work in steps:
-                total += 1
-                good += await _holds(title, work)
+        good, total = await tell((("Portal mode", demo.portal_steps()), ("Client mode", demo.client_steps())))
     say(f"\n  QR code and sheet: {folder}/postamat.png, postamat.svg, postamat.pdf\n")
     return good, total
-
-
-async def _holds(title: str, work: Callable[[], Awaitable[str]]) -> bool:
-    """Run one step and print how it ended."""
-    try:
-        with step(title) as running:
-            running.result = await work()
-    except (WrongError, StepError, KeyError, ValueError, TypeError, aiohttp.ClientError, TimeoutError) as fault:
-        say(f"    {paint(type(fault).__name__, 'red')}: {fault}")
-        return False
-    return True
 
 
 class Demo:
@@ -134,9 +108,9 @@ class Demo:
         for number, address in ((self._near, "Калуга, ул. Хрустальная, 34а"), (self._far, "Калуга, пл. Победы, 1")):
             await self._result("directory.add", self._locker(number, address))
         listed = {one["number"]: one for one in (await self._result("directory.list", {}))["lockers"]}
-        _demand({self._near, self._far} <= set(listed), "the list has not both")
+        demand({self._near, self._far} <= set(listed), "the list has not both")
         edited = await self._result("directory.edit", {"number": self._near, "storage_days": 14})
-        _demand(edited["storage_days"] == 14, "the edit is not there")
+        demand(edited["storage_days"] == 14, "the edit is not there")
         return f"{self._near} and {self._far}; storage days edited"
 
     async def _same_number(self) -> str:
@@ -144,37 +118,37 @@ class Demo:
 
     async def _nothing_offered(self) -> str:
         await self._result("service.allow", {"service": SERVICE, "allowed": False})
-        _demand(await self._offered() == [], "something is offered")
+        demand(await self._offered() == [], "something is offered")
         return "none"
 
     async def _two_offered(self) -> str:
         await self._result("service.allow", {"service": SERVICE})
         offered = await self._offered()
-        _demand(offered == [self._near, self._far], f"offered are {offered}")
+        demand(offered == [self._near, self._far], f"offered are {offered}")
         return ", ".join(offered)
 
     async def _register(self) -> str:
         for casenum in (self._first, self._second):
             case = await self._result("case.register", self._case(casenum))
-            _demand((case["state"], case["postamatid"]) == ("на выдаче", self._near), f"{case['state']}")
-            _demand(self._near in case["receipt_line"], "the receipt does not name the locker")
+            demand((case["state"], case["postamatid"]) == ("на выдаче", self._near), f"{case['state']}")
+            demand(self._near in case["receipt_line"], "the receipt does not name the locker")
         return str(case["receipt_line"])[:72] + "…"
 
     async def _qr(self) -> str:
         made = await self._result("qr", {"casenum": self._first})
         wanted = f"{self._near}|+7 (918) 555 55 54|{self._first}"
-        _demand(made["text"] == wanted, "the code holds something else")
+        demand(made["text"] == wanted, "the code holds something else")
         png = base64.b64decode(made["png"]["content_base64"])
         sheet = base64.b64decode(made["sheet"]["content_base64"])
-        _demand(png.startswith(b"\x89PNG") and sheet.startswith(b"%PDF"), "these are no PNG and PDF")
+        demand(png.startswith(b"\x89PNG") and sheet.startswith(b"%PDF"), "these are no PNG and PDF")
         for name, content in (("postamat.png", png), ("postamat.pdf", sheet), ("postamat.svg", made["svg"].encode())):
             (self._folder / name).write_bytes(content)
-        _demand(_read_code(self._folder / "postamat.png") in (wanted, None), "a reader reads something else")
+        demand(_read_code(self._folder / "postamat.png") in (wanted, None), "a reader reads something else")
         return wanted
 
     async def _wrong_token(self) -> str:
         status, body = await self._call("put-case", self._first, token="a wrong one")  # noqa: S106  — wrong on purpose
-        _demand((status, body.get("name")) == (400, "Wrong token"), f"HTTP {status} {body}")
+        demand((status, body.get("name")) == (400, "Wrong token"), f"HTTP {status} {body}")
         await self._state(self._first, "на выдаче")
         return "400 Wrong token; the case is where it was"
 
@@ -185,9 +159,9 @@ class Demo:
 
     async def _again(self) -> str:
         answer = await self._call("put-case", self._first)
-        _demand(answer == (200, SAVED), f"HTTP {answer}")
+        demand(answer == (200, SAVED), f"HTTP {answer}")
         case = await self._result("case.get", {"casenum": self._first})
-        _demand(len(case["movements"]) == 1, f"{len(case['movements'])} movements")
+        demand(len(case["movements"]) == 1, f"{len(case['movements'])} movements")
         return "answered alike, one movement"
 
     async def _overdue(self) -> str:
@@ -195,7 +169,7 @@ class Demo:
         await asyncio.to_thread(self._where.database.psql, statement, database=self._where.name)
         listed = {one["casenum"]: one for one in (await self._result("cases.list", {}))["cases"]}
         marks = [listed[casenum]["overdue"] for casenum in (self._first, self._second)]
-        _demand(marks == [False, True], f"overdue: {marks}")
+        demand(marks == [False, True], f"overdue: {marks}")
         await self._heard("postamat.case-overdue", self._second)
         return f"{self._second}, put 20 days ago by the demo; event told"
 
@@ -207,28 +181,28 @@ class Demo:
         await self._moves("back", self._second, "на выдаче")
         case = await self._result("case.get", {"casenum": self._second})
         steps = [one["operation"] for one in case["movements"]]
-        _demand(steps == ["put-case", "back"], f"movements {steps}")
+        demand(steps == ["put-case", "back"], f"movements {steps}")
         return f"на выдаче; movements {', '.join(steps)}"
 
     async def _wrong_step(self) -> str:
         self._clock += 1  # a new attempt of a person
         status, body = await self._call("issue", self._first)
-        _demand((status, body.get("name")) == (400, "Wrong step"), f"HTTP {status} {body}")
+        demand((status, body.get("name")) == (400, "Wrong step"), f"HTTP {status} {body}")
         return f"400 {body['message']}"
 
     async def _deactivate(self) -> str:
         await self._result("directory.deactivate", {"number": self._near})
         offered = await self._offered()
-        _demand(offered == [self._far], f"offered are {offered}")
+        demand(offered == [self._far], f"offered are {offered}")
         await self._result("directory.activate", {"number": self._near})
-        _demand(await self._offered() == [self._near, self._far], "activated, it is not offered again")
+        demand(await self._offered() == [self._near, self._far], "activated, it is not offered again")
         return f"only {self._far}; both when it is active again"
 
     async def _tell(self, operation: str, casenum: str) -> str:
         if operation == "put-case":
             await self._post("/_sim/cases", {"casenum": casenum})
         said = await self._result(operation, self._movement(casenum))
-        _demand(said == SAVED, f"{said}")
+        demand(said == SAVED, f"{said}")
         async with self._session.get(f"{self._where.portal}/_sim/cases") as answer:
             state = (await answer.json())[casenum]["state"]
         return f"{said['message']}; at the portal: {state}"
@@ -241,7 +215,7 @@ class Demo:
         said = await self._refused(
             "put-case", self._movement(self._first) | {"cellid": "ten"}, "ADAPTER-INVALID-COMMAND"
         )
-        _demand(len(await self._ledger()) == before, "the portal was called")
+        demand(len(await self._ledger()) == before, "the portal was called")
         return said
 
     async def _lost(self) -> str:
@@ -250,7 +224,7 @@ class Demo:
         await self._post("/_sim/scenario", {"casenum": casenum, "drop": "after", "times": 1})
         said = await self._refused("put-case", self._movement(casenum), "ADAPTER-UNCERTAIN")
         made = sum(entry["casenum"] == casenum for entry in await self._ledger())
-        _demand(made == 1, f"the portal was called {made} times")
+        demand(made == 1, f"the portal was called {made} times")
         return f"{said}; calls at the portal: {made}"
 
     def _locker(self, number: str, address: str) -> dict[str, Any]:
@@ -275,14 +249,14 @@ class Demo:
     async def _moves(self, operation: str, casenum: str, state: str) -> None:
         """Let the locker call, and demand the answer of the description, the event and the new state."""
         answer = await self._call(operation, casenum)
-        _demand(answer == (200, SAVED), f"HTTP {answer}")
+        demand(answer == (200, SAVED), f"HTTP {answer}")
         told = await self._heard("postamat.case-moved", casenum, operation)
-        _demand(told["state"] == state, f"the event tells {told['state']}")
+        demand(told["state"] == state, f"the event tells {told['state']}")
         await self._state(casenum, state)
 
     async def _state(self, casenum: str, wanted: str) -> None:
         case = await self._result("case.get", {"casenum": casenum})
-        _demand(case["state"] == wanted, f"the case is {case['state']}")
+        demand(case["state"] == wanted, f"the case is {case['state']}")
 
     async def _heard(self, name: str, casenum: str, operation: str | None = None) -> dict[str, Any]:
         """Wait for an event about a case."""
@@ -302,13 +276,13 @@ class Demo:
 
     async def _result(self, action: str, command: Mapping[str, Any]) -> Any:
         body = (await self._upstream.ask(f"postamat.{action}", command)).body
-        _demand("result" in body, f"{body.get('error')}")
+        demand("result" in body, f"{body.get('error')}")
         return body["result"]
 
     async def _refused(self, action: str, command: Mapping[str, Any], code: str) -> str:
         body = (await self._upstream.ask(f"postamat.{action}", command)).body
         error = body.get("error", {})
-        _demand(error.get("error_code") == code, f"{body}")
+        demand(error.get("error_code") == code, f"{body}")
         return f"{code}: {error['description']}"
 
     async def _post(self, path: str, body: Mapping[str, Any]) -> None:
@@ -319,11 +293,6 @@ class Demo:
         async with self._session.get(f"{self._where.portal}/_sim/ledger") as answer:
             ledger: list[dict[str, Any]] = await answer.json()
             return ledger
-
-
-def _demand(holds: bool, otherwise: str) -> None:  # noqa: FBT001  — what is demanded
-    if not holds:
-        raise WrongError(otherwise)
 
 
 def _read_code(picture: Path) -> str | None:

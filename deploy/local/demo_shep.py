@@ -9,20 +9,21 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import aiohttp
-
 from adapter.http import make_session
 from adapter.signing.gost import GostUnavailableError
 from adapter.signing.kz import KzEngine
 from adapter.xml.wssecurity import verify_document
-from deploy.local.console import StepError, paint, say, step
+from deploy.local.console import say
+from deploy.local.stories import WrongError, demand, tell
 from deploy.local.upstream import Upstream
 from simulators.shep.keys import OTHER_BIN, OWN_BIN
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
-    Step = tuple[str, Callable[[], Awaitable[str]]]
+    import aiohttp
+
+    from deploy.local.stories import Story
 
 #: Seconds to wait for an HTTP answer, which a synchronous provider may take a minute for, and for an event.
 HTTP_SECONDS: Final = 90
@@ -42,10 +43,6 @@ class Where:
     door: str
 
 
-class WrongError(Exception):
-    """A step did not come out as it should; the text says how."""
-
-
 def main(variables: Mapping[str, str], where: Where) -> tuple[int, int]:
     """Run the demo; return how many steps hold and how many there are."""
     return asyncio.run(_run(variables, where))
@@ -55,25 +52,9 @@ async def _run(variables: Mapping[str, str], where: Where) -> tuple[int, int]:
     async with Upstream(variables) as upstream, make_session(timeout=HTTP_SECONDS) as session:
         demo = Demo(upstream, session, where)
         await demo.register()
-        good = total = 0
-        for heading, steps in demo.stories():
-            say(f"\n{paint(heading, 'bold')}")
-            for title, work in steps:
-                total += 1
-                good += await _holds(title, work)
+        good, total = await tell(demo.stories())
     say()
     return good, total
-
-
-async def _holds(title: str, work: Callable[[], Awaitable[str]]) -> bool:
-    """Run one step and print how it ended."""
-    try:
-        with step(title) as running:
-            running.result = await work()
-    except (WrongError, StepError, KeyError, ValueError, TypeError, aiohttp.ClientError, TimeoutError) as fault:
-        say(f"    {paint(type(fault).__name__, 'red')}: {fault}")
-        return False
-    return True
 
 
 class Demo:
@@ -119,7 +100,7 @@ class Demo:
         }
         await self._post("/_sim/world", world)
 
-    def stories(self) -> list[tuple[str, list[Step]]]:
+    def stories(self) -> list[Story]:
         """Return what is told, in order."""
         return [
             (
@@ -162,12 +143,12 @@ class Demo:
 
     async def _sync(self) -> str:
         said = await self._result("sync.send", _asked("SyncEcho"))
-        _demand(said["response_data"]["data"] == DATA, "the data are not as they were")
+        demand(said["response_data"]["data"] == DATA, "the data are not as they were")
         return f"{said['response_info']['status']['code']}; the data byte for byte"
 
     async def _own_queue(self) -> str:
         said = await self._result("SyncEcho", {"content": ELEMENT})
-        _demand(said["response_data"]["data"] == DATA, "the data are not as they were")
+        demand(said["response_data"]["data"] == DATA, "the data are not as they were")
         return "shep.SyncEcho: the business data alone"
 
     async def _signed(self) -> str:
@@ -177,46 +158,46 @@ class Demo:
             (verdict,) = verify_document(document, KzEngine.open())
         except GostUnavailableError as error:
             raise WrongError(str(error)) from None
-        _demand(verdict.math, f"the signature is not right: {verdict.reason}")
-        _demand(verdict.stamp is not None and verdict.stamp.verdict == "right", f"the time stamp is {verdict.stamp}")
+        demand(verdict.math, f"the signature is not right: {verdict.reason}")
+        demand(verdict.stamp is not None and verdict.stamp.verdict == "right", f"the time stamp is {verdict.stamp}")
         assert verdict.stamp is not None  # noqa: S101  — demanded above; this tells the type checker
         return f"the official's signature is right, stamped at {verdict.stamp.at[:19]}Z"
 
     async def _send(self) -> str:
         self._receipt = await self._result("async.send", _sent("AsyncEcho"))
-        _demand(set(self._receipt) == {"message_id", "correlation_id", "response_date", "session_id"}, "no receipt")
+        demand(set(self._receipt) == {"message_id", "correlation_id", "response_date", "session_id"}, "no receipt")
         return f"message {self._receipt['message_id']}, chain {self._receipt['correlation_id']}"
 
     async def _answer(self) -> str:
         event = await self._heard("shep.message.received", correlation_id=self._receipt["correlation_id"])
-        _demand((event["message_type"], event["data"], event["signature"]) == ("RESPONSE", DATA, "right"), str(event))
-        _demand("command" in event, "the event does not name its command")
+        demand((event["message_type"], event["data"], event["signature"]) == ("RESPONSE", DATA, "right"), str(event))
+        demand("command" in event, "the event does not name its command")
         return f"{event['message_type']} of the chain, signature {event['signature']}, joined to the command"
 
     async def _status(self) -> str:
         told = await self._result("async.status", {"message_id": self._receipt["message_id"]})
-        _demand(told["message_state"] == "DELIVERED", f"{told}")
+        demand(told["message_state"] == "DELIVERED", f"{told}")
         return str(told["message_state"])
 
     async def _status_told(self) -> str:
         receipt = await self._result("async.send", _sent("AsyncNotified"))
         event = await self._heard("shep.status.changed", message_id=receipt["message_id"])
-        _demand(event["message_state"] == "DELIVERED", f"{event}")
+        demand(event["message_state"] == "DELIVERED", f"{event}")
         return f"event: {event['message_state']}"
 
     async def _outside(self) -> str:
         said = await self._result("sync.send", _asked("SyncOutside"))
-        _demand(said["response_data"]["data"] == DATA, "the data are not as they were")
+        demand(said["response_data"]["data"] == DATA, "the data are not as they were")
         receipt = await self._result("async.send", _sent("AsyncOutside"))
         await self._heard("shep.message.received", correlation_id=receipt["correlation_id"])
         return "a call and a message, both answered"
 
     async def _encrypted(self) -> str:
         said = await self._result("sync.send", _asked("DemoSealed"))
-        _demand(said["response_data"]["data"] == DATA, "the data are not as they were")
+        demand(said["response_data"]["data"] == DATA, "the data are not as they were")
         number = await self._arrive("DemoSealedOwn")
         event = await self._heard("shep.message.received", message_id=number)
-        _demand((event["data"], event["signature"]) == (DATA, "right"), f"{event}")
+        demand((event["data"], event["signature"]) == (DATA, "right"), f"{event}")
         return "a call with its answer, and a message to us"
 
     async def _refusal(self) -> str:
@@ -230,7 +211,7 @@ class Demo:
         await self._scenario(operation="sendMessage", service_id="AsyncEcho", drop="after")
         await self._refused("async.send", _sent("AsyncEcho"), "ADAPTER-UNCERTAIN")
         made = await self._calls("sendMessage") - before
-        _demand(made == 1, f"the gateway was called {made} times")
+        demand(made == 1, f"the gateway was called {made} times")
         return "ADAPTER-UNCERTAIN; one call at the gateway"
 
     async def _twice(self) -> str:
@@ -240,14 +221,14 @@ class Demo:
         later = await self._arrive("DemoAsync")
         await self._heard("shep.message.received", message_id=later)
         count = sum(body.get("message_id") == number for _, body in self._upstream.events)
-        _demand(count == 1, f"{count} events")
+        demand(count == 1, f"{count} events")
         return "one event"
 
     async def _notified(self) -> str:
         number = await self._arrive("DemoNotified")
         await self._heard("shep.message.received", message_id=number)
         told = await self._letter(number, lambda letter: letter["delivery_notification"])
-        _demand(told["delivery_notification"]["receive_status"] == "MESSAGE_ACCEPTED", f"{told}")
+        demand(told["delivery_notification"]["receive_status"] == "MESSAGE_ACCEPTED", f"{told}")
         return "MESSAGE_ACCEPTED at the gateway, after the event"
 
     async def _not_accepted(self) -> str:
@@ -258,7 +239,7 @@ class Demo:
         command = {"message_id": number, "service_id": "DemoAsync", "delivery_status": status}
         await self._result("async.notify-delivery", command)
         told = await self._letter(number, lambda letter: letter["delivery_notification"])
-        _demand(told["state"] == "NOT_DELIVERED", f"the message is {told['state']}")
+        demand(told["state"] == "NOT_DELIVERED", f"the message is {told['state']}")
         return f"the message is {told['state']} to its sender"
 
     async def _not_believed(self) -> str:
@@ -267,13 +248,13 @@ class Demo:
         number = await self._arrive("DemoAsync")
         event = await self._heard("shep.message.received", message_id=number)
         letter = await self._letter(number, lambda letter: letter["state"] == "DELIVERED")
-        _demand((letter["attempts"], event["signature"]) == (4, "right"), f"{letter['attempts']} attempts")
+        demand((letter["attempts"], event["signature"]) == (4, "right"), f"{letter['attempts']} attempts")
         return "three SOAP faults; the fourth delivery is right and taken"
 
     async def _asked(self) -> str:
         self._question = asyncio.create_task(self._ask())
         event = await self._heard("shep.sync.requested", service_id="DemoSync")
-        _demand((event["data"], event["signature"]) == (DATA, "right"), f"{event}")
+        demand((event["data"], event["signature"]) == (DATA, "right"), f"{event}")
         self._request = event
         return f"shep.sync.requested, message {event['message_id'][:8]}…"
 
@@ -282,7 +263,7 @@ class Demo:
         command = {"message_id": self._request["message_id"], "data": answer}
         await self._result("sync.answer", command)
         status, body = await asyncio.wait_for(self._question, EVENT_SECONDS)
-        _demand((status, body.get("response_data", {}).get("data")) == (200, answer), f"HTTP {status} {body}")
+        demand((status, body.get("response_data", {}).get("data")) == (200, answer), f"HTTP {status} {body}")
         return f"the caller reads it: {body['response_info']['status']['code']}"
 
     async def _answered_again(self) -> str:
@@ -294,7 +275,7 @@ class Demo:
         number = await self._arrive("DemoPull")
         event = await self._heard("shep.message.received", message_id=number)
         letter = await self._letter(number, lambda letter: letter["state"] == "DELIVERED")
-        _demand((letter["attempts"], event["data"]) == (0, DATA), f"{letter}")
+        demand((letter["attempts"], event["data"]) == (0, DATA), f"{letter}")
         return "by getMessages; nobody called us"
 
     async def _switched_off(self) -> str:
@@ -309,12 +290,12 @@ class Demo:
         for number in self._stopped:
             await self._letter(number, lambda letter: letter["state"] == "DELIVERY_STOPPED")
         heard = {body.get("message_id") for _, body in self._upstream.events}
-        _demand(not heard & set(self._stopped), "a message was told that was not right")
+        demand(not heard & set(self._stopped), "a message was told that was not right")
         return f"{off[0]['waiting']} messages wait, DELIVERY_STOPPED"
 
     async def _switched_on(self) -> str:
         was = await self._post(f"/_sim/points/{ERRING}/on")
-        _demand(was == {"was_off": True}, f"{was}")
+        demand(was == {"was_off": True}, f"{was}")
         for number in self._stopped:
             await self._heard("shep.message.received", message_id=number)
             await self._letter(number, lambda letter: letter["state"] == "DELIVERED")
@@ -356,13 +337,13 @@ class Demo:
 
     async def _result(self, action: str, command: Mapping[str, Any]) -> Any:
         body = (await self._upstream.ask(f"shep.{action}", command)).body
-        _demand("result" in body, f"{body.get('error')}")
+        demand("result" in body, f"{body.get('error')}")
         return body["result"]
 
     async def _refused(self, action: str, command: Mapping[str, Any], code: str) -> dict[str, Any]:
         body = (await self._upstream.ask(f"shep.{action}", command)).body
         error: dict[str, Any] = body.get("error", {})
-        _demand(error.get("error_code") == code, f"{body}")
+        demand(error.get("error_code") == code, f"{body}")
         return error
 
     async def _scenario(self, **rule: Any) -> None:
@@ -389,8 +370,3 @@ def _asked(service_id: str) -> dict[str, Any]:
 def _sent(service_id: str) -> dict[str, Any]:
     info = {"service_id": service_id, "message_type": "REQUEST"}
     return {"message_info": info, "message_data": {"data": DATA}}
-
-
-def _demand(holds: bool, otherwise: str) -> None:  # noqa: FBT001  — what is demanded
-    if not holds:
-        raise WrongError(otherwise)

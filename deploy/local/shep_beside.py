@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from deploy.local import demo_shep
-from deploy.local.console import paint, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,12 +56,6 @@ def show(stack: Stack, variables: Mapping[str, str]) -> tuple[int, int]:
     finally:
         stack.shep.stop()
         stack.gateway.stop()
-
-
-def close(good: int, total: int) -> int:
-    """Say how it ended, as the last line of all; return 0 when every step holds."""
-    say(paint(f"demo-shep: {good} of {total} steps", "green" if good == total else "red"))
-    return 0 if good == total else 1
 
 
 def _start(stack: Stack) -> demo_shep.Where:
