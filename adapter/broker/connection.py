@@ -31,7 +31,6 @@ __all__ = [
     "close_quietly",
     "closed",
     "connect",
-    "heed_cancellation",
     "open_channel",
 ]
 
@@ -156,16 +155,8 @@ async def _open(node: BrokerAddress, name: str) -> Connection:
 async def open_channel(connection: Connection, *, confirms: bool = True, wait: float) -> Channel:
     """Open a channel within ``wait`` seconds; ``confirms`` asks the broker to confirm publishes."""
     channel = await connection.channel(publisher_confirms=confirms, timeout=wait)
-    heed_cancellation()
     assert isinstance(channel, Channel)  # noqa: S101 — narrows aiormq's abstract return type
     return channel
-
-
-def heed_cancellation() -> None:
-    """Raise a cancellation that the library lost: its wait_for drops one that comes with the answer (Python 3.11)."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 async def close_quietly(thing: Connection | Channel, wait: float) -> None:

@@ -14,15 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
-from adapter.broker.connection import (
-    BROKER_ERRORS,
-    Channel,
-    Connection,
-    close_quietly,
-    closed,
-    heed_cancellation,
-    open_channel,
-)
+from adapter.broker.connection import BROKER_ERRORS, Channel, Connection, close_quietly, closed, open_channel
 from adapter.faultpoints import reach
 
 if TYPE_CHECKING:
@@ -140,7 +132,6 @@ class QueueConsumer:
             await channel.basic_qos(prefetch_count=self._prefetch, timeout=self._timeout)
             connection.deliveries.open(channel.number, self._collector(session))
             consume = await channel.basic_consume(self.queue, _pass_over, timeout=self._timeout)
-            heed_cancellation()
             self.consuming.set()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._pump())
@@ -245,4 +236,7 @@ class QueueConsumer:
             raise
         reach("barrier")
         self._sink.settle(self.queue, session, tags)
-        heed_cancellation()
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            # The library waits by wait_for, which on Python 3.11 loses a cancellation that comes with the answer.
+            raise asyncio.CancelledError
