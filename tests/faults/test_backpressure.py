@@ -57,7 +57,7 @@ async def test_bodies_of_sixteen_megabytes_stay_within_the_bound(yard: Yard) -> 
     await declared(yard)
     async with yard.auditor("echo") as auditor:
         await auditor.publish(bodies, most=2)
-        async with yard.worker(SERVICES="echo", **limits) as victim:
+        async with yard.worker(**limits) as victim:
             at_rest = victim.resident()
             most = await highest(victim, asyncio.create_task(auditor.answered(90)))
     assert auditor.books.outcomes() == {"result": 8}
