@@ -49,11 +49,9 @@ class Link:
             if self._gate is not None:
                 await self._gate.wait()
             try:
-                # A node that takes connections and does nothing with them must not be the first one for ever.
-                async with connect(self._address(), self._name, start=failures) as connection:
-                    log.info("connected to the broker", link=self._name)
-                    await serve(connection)
-                    return
+                # In a task of its own: on Python 3.11 a task group that fails leaves its task cancelled for ever after,
+                # and then ours could not be told from a cancellation that aiormq makes of a dying connection.
+                await asyncio.create_task(self._serve_once(serve, failures))
             except (Exception, asyncio.CancelledError) as error:
                 if not self._is_expected(error):
                     raise
@@ -63,6 +61,14 @@ class Link:
                 failures += 1
                 log.warning("link to the broker broke", link=self._name, error=_name(error), retry_in=pause)
                 await asyncio.sleep(pause)
+            else:
+                return
+
+    async def _serve_once(self, serve: Callable[[Connection], Awaitable[None]], failures: int) -> None:
+        # A node that takes connections and does nothing with them must not be the first one for ever.
+        async with connect(self._address(), self._name, start=failures) as connection:
+            log.info("connected to the broker", link=self._name)
+            await serve(connection)
 
     def _is_expected(self, error: BaseException) -> bool:
         if isinstance(error, BaseExceptionGroup):

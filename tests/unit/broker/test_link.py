@@ -40,6 +40,27 @@ async def test_a_dying_connection_that_reports_itself_as_cancelled_is_replaced(l
     assert calls == 2
 
 
+async def test_a_dying_connection_is_replaced_after_a_task_group_has_failed_too(link: Link) -> None:
+    calls = 0
+
+    async def serve(_: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_broken())
+        if calls == 2:
+            raise asyncio.CancelledError
+
+    await asyncio.wait_for(link.run(serve), 5)
+    assert calls == 3
+
+
+async def _broken() -> None:
+    await asyncio.sleep(0)
+    raise ConnectionResetError
+
+
 async def test_a_link_that_fails_again_and_again_begins_with_another_node_each_time(
     link: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
