@@ -56,6 +56,7 @@ _HASH_KEY = token_bytes(32)
 _ROOT = str(Path(__file__).parents[1]) + "/"
 
 _UUID = r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
+_WHOLE_ID = re.compile(_UUID)
 _KEPT = (
     rf"(?<![0-9A-Za-z])(?:{_UUID}|[0-9a-f]{{32,128}}|\d{{4}}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(?![0-9A-Za-z])"
 )
@@ -231,7 +232,7 @@ def _key(key: str) -> str:
 
 def _text(key: str, value: str) -> str:
     if key in IDS:
-        if re.fullmatch(_UUID, value):
+        if _WHOLE_ID.fullmatch(value):
             return value
         return f"hash:{blake2b(value.encode('utf-8', 'surrogatepass'), key=_HASH_KEY, digest_size=8).hexdigest()}"
     if key in WORDS:
