@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _MOST: Final = 256
-#: Rows under way up to which another one leaves at once, without waiting for their confirms.
+#: Rows under way up to which another one leaves at once, without waiting for their confirms, and its bytes: what is
+#: heavy takes its turn.
 _FEW: Final = 4
+_LIGHT: Final = 2**16
 _MOST_HELD: Final = 4096
 #: Bytes of messages that wait in memory, and of those that leave at once; one message always goes.
 _MOST_BYTES: Final = 32 * 2**20
@@ -67,7 +69,7 @@ class Relay:
         if not self._waiting:
             return
         self._idle.clear()
-        few = len(self._waiting) + len(self._unconfirmed) <= _FEW
+        few = len(self._waiting) + len(self._unconfirmed) <= _FEW and self._bytes <= _LIGHT
         if few and self._group is not None and self._publisher.open and (batch := self._cut()):
             self._group.create_task(self._send(batch, self._publisher.begin(_messages(batch))))
         if self._waiting:

@@ -50,8 +50,8 @@ class Marks:
         return written
 
 
-def row(name: str, message_id: str | None = None) -> OutboxRow:
-    return OutboxRow(uuid4(), datetime.now(UTC), uuid4(), "reply", "", name, message_id or name, b"{}", b"p")
+def row(name: str, message_id: str | None = None, body: bytes = b"{}") -> OutboxRow:
+    return OutboxRow(uuid4(), datetime.now(UTC), uuid4(), "reply", "", name, message_id or name, body, b"p")
 
 
 @asynccontextmanager
@@ -102,6 +102,19 @@ async def test_what_a_crowd_offers_leaves_as_one_batch() -> None:
             relay.offer([row(f"many-{number}")])
         await asyncio.wait_for(wire.wrote.wait(), 5)
         assert [len(batch) for batch in wire.batches] == [1, 1, 1, 1, 20]
+
+
+async def test_heavy_replies_wait_for_the_confirm_of_the_one_before() -> None:
+    wire, heavy = Wire(), b" " * 8 * 2**20
+    async with relaying(wire) as relay:
+        for name in ("a", "b"):
+            relay.offer([row(name, body=heavy)])
+        for name in ("a", "b"):
+            await asyncio.wait_for(wire.wrote.wait(), 5)
+            assert wire.batches[-1] == [name]
+            wire.wrote.clear()
+            wire.confirms[name].set_result(Sent.CONFIRMED)
+        await asyncio.wait_for(relay.drain(), 5)
 
 
 async def test_without_an_open_channel_rows_wait_for_the_publisher() -> None:
