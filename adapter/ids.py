@@ -1,12 +1,20 @@
-"""Time-ordered ids of our own rows: UUID version 7 (RFC 9562), each greater than those this process made before."""
+"""Ids of our own: time-ordered ones for rows, UUID version 7 (RFC 9562), and such as follow from another, version 5.
+
+They are of asyncpg's class of UUID, which is a :class:`uuid.UUID` and written, read and compared ten times as fast.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import time
-from typing import Final
-from uuid import UUID
+from typing import TYPE_CHECKING, Final
+
+from asyncpg.pgproto.pgproto import UUID
+
+if TYPE_CHECKING:
+    import uuid
 
 _VERSION_AND_VARIANT: Final = (0x7 << 76) | (0b10 << 62)
 #: Bits after the millisecond: 12 of a counter, then 62 of chance, with version and variant between them.
@@ -25,7 +33,7 @@ class _Clock:
 
 
 def new_id() -> UUID:
-    """Return a new id: neighbours in time are neighbours in an index, and order is the order of making."""
+    """Return a new id, greater than those this process made before: neighbours in time are neighbours in an index."""
     now = time.time_ns() // 1_000_000
     if now > _Clock.moment:
         _Clock.moment, _Clock.count = now, 0
@@ -33,4 +41,13 @@ def new_id() -> UUID:
         _Clock.count += 1
         if _Clock.count == _COUNTS:
             _Clock.moment, _Clock.count = _Clock.moment + 1, 0
-    return UUID(int=_Clock.moment << 80 | _Clock.count << 64 | _VERSION_AND_VARIANT | _chance.getrandbits(62))
+    number = _Clock.moment << 80 | _Clock.count << 64 | _VERSION_AND_VARIANT | _chance.getrandbits(62)
+    return UUID(number.to_bytes(16, "big"))
+
+
+def derived_id(space: uuid.UUID, name: str) -> UUID:
+    """Return the id that ``name`` has in ``space``: always the same, as :func:`uuid.uuid5` makes it."""
+    digest = bytearray(hashlib.sha1(space.bytes + name.encode(), usedforsecurity=False).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    return UUID(bytes(digest))

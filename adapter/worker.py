@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from adapter.broker.allowance import Prefetch
 from adapter.broker.connection import BrokerAddress, Connection
 from adapter.broker.consumer import QueueConsumer
 from adapter.broker.link import Link
@@ -137,7 +138,8 @@ class Worker:
         actions = list(registry.services)
         served: dict[str, Service | Provider] = {**registry.services, **registry.providers}
         broker = settings.broker
-        in_hand = broker.prefetch * broker.max_body * len(actions)
+        prefetch = Prefetch(broker.prefetch, broker.prefetch_most, broker.max_body)
+        in_hand = prefetch.bytes * len(actions)
         limits = Limits(
             in_flight_bytes=max(settings.pipeline.memory_limit - in_hand, broker.max_body),
             max_body=settings.broker.max_body,
@@ -194,7 +196,7 @@ class Worker:
             trace=self._trace,
         )
         births.start = dispatcher.start
-        intake = CommandIntake(self._journal, dispatcher, addressing, registry, limits)
+        intake = CommandIntake(self._journal, dispatcher, addressing, registry)
         events = (*OWN_EVENTS, *registry.events)
         caller.intake = answers = AnswerIntake(
             self._journal, dispatcher, addressing, relay, self._observer, events=frozenset(events)
@@ -211,7 +213,7 @@ class Worker:
             dedupe_days=settings.pipeline.dedupe_days,
         )
         queues = [*(self._names.command(action) for action in actions), self._names.returned]
-        self._consumers = [QueueConsumer(queue, intake, prefetch=settings.broker.prefetch) for queue in queues]
+        self._consumers = [QueueConsumer(queue, intake, prefetch=prefetch) for queue in queues]
         lending = Lending(DatabaseAddress(settings.database.connect_arguments()).connect)
         sample = BacklogSample(lending.lend)
 

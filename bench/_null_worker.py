@@ -25,7 +25,7 @@ from adapter.errors import FieldFault, InvalidCommandError
 from adapter.exchange import Accepted, Answer, AnswerKind, Call, Prepared, Repeat, Reply
 from adapter.log import configure
 from adapter.observing import make_observer
-from adapter.pipeline.ports import Registry
+from adapter.pipeline.ports import Limits, Registry
 from adapter.worker import Worker
 
 if TYPE_CHECKING:
@@ -123,7 +123,9 @@ async def main() -> None:
     gateway = NullGateway()
     services = {action: NullService(action) for action in ACTIONS if action in settings.services.actions}
     async with make_observer(settings) as observer:
-        worker = Worker(settings, Registry(services, {"null": gateway}), [NullSource(gateway)], observer)
+        # Nothing has to be kept from this gateway: as many may call it as may run.
+        registry = Registry(services, {"null": gateway}, {"null": Limits().in_flight})
+        worker = Worker(settings, registry, [NullSource(gateway)], observer)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
         await worker.run()
 

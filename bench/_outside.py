@@ -127,7 +127,7 @@ class Outside:
         if len(self.arrived) < self._wanted:
             self._done.clear()
 
-    def _take(self, _tag: int, _redelivered: bool, properties: bytes, _body: bytes) -> None:  # noqa: FBT001 — a sink
+    def _take(self, _tag: int, _redelivered: bool, properties: bytes, _body: object) -> None:  # noqa: FBT001 — a sink
         """Note the moment; everything else has time until the run is over."""
         self._taken.append((time.perf_counter(), properties))
         if len(self._taken) == 1 and not self.arrived:

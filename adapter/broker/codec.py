@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ _LAYOUT: Final = (
     ("app_id", 1 << 3, _SHORT),
     ("cluster_id", 1 << 2, _SHORT),
 )
+#: All that is not a header, in that order.
+_said = attrgetter(*(name for name, _, kind in _LAYOUT if kind is not _TABLE))
 #: Names on the wire where ours differ.
 _WIRE_NAMES: Final = {"message_type": "type"}
 #: Seconds of the last moment of year 9999: later timestamps name no date.
@@ -106,8 +109,7 @@ def told_apart(properties: Properties) -> bytes:
     A quorum queue adds a counter to the headers of what it delivers again and writes the table anew, in its own order.
     """
     headers = sorted((key, value) for key, value in properties.headers.items() if key not in _COUNTERS)
-    values = [getattr(properties, name) for name, _, kind in _LAYOUT if kind is not _TABLE]
-    return repr((headers, values)).encode()
+    return repr((headers, list(_said(properties)))).encode()
 
 
 def _judge(properties: Properties) -> None:

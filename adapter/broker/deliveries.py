@@ -1,35 +1,92 @@
 """Deliveries taken off the wire before the library decodes them: raw properties, no object and no task a message.
 
 A consumer opens its channel's number here; what the broker then delivers on that channel is put together from its
-frames (AMQP 0-9-1, 2.3.5) and handed over at once. Every other frame goes to the library.
+frames (AMQP 0-9-1, 2.3.5) and handed over at once. Every other frame goes to the library. What is too large to be kept
+never stands in memory: its digest grows frame by frame.
 """
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     #: Called with delivery tag, redelivered flag, raw property section and body.
-    Sink = Callable[[int, bool, bytes, bytes], None]
+    Sink = Callable[[int, bool, bytes, "Body"], None]
+    #: Called with the bytes of a property section and of the body behind it, before that has come.
+    Weigh = Callable[[int, int], "Keep"]
+
+
+class Keep(Enum):
+    """What is kept of a delivery."""
+
+    WHOLE = "whole"
+    DIGEST = "digest"
+    """Of its body only size and SHA-256."""
+    NOTHING = "nothing"
+    """It is not even handed over: it goes back to the broker with its channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class TooLarge:
+    """What is known of a body that was not kept: its size in bytes and its SHA-256."""
+
+    size: int
+    sha256: bytes
+
+
+Body = bytes | TooLarge
 
 METHOD, HEADER, BODY = 1, 2, 3
 DELIVER: Final = b"\x00\x3c\x00\x3c"
 
 
 class _Delivery:
-    """One delivery while its frames arrive; ``size`` is unknown until the header has come."""
+    """One delivery while its frames arrive."""
 
-    __slots__ = ("pieces", "properties", "redelivered", "size", "tag")
+    __slots__ = ("digest", "handed_over", "left", "pieces", "properties", "redelivered", "size", "tag")
 
     def __init__(self, payload: bytes) -> None:
         at = 5 + payload[4]  # behind the consumer's tag
         self.tag = int.from_bytes(payload[at : at + 8], "big")
         self.redelivered = bool(payload[at + 8] & 1)
         self.properties = b""
-        self.size = -1
+        #: Bytes of the body, and those that have not come yet: unknown before the header.
+        self.size = self.left = -1
         self.pieces: list[bytes] = []
+        #: Grows with a body that is not kept.
+        self.digest: hashlib._Hash | None = None
+        self.handed_over = True
+
+    def begin_body(self, payload: bytes, weigh: Weigh) -> None:
+        self.size = self.left = int.from_bytes(payload[4:12], "big")
+        keep = weigh(len(payload) - 12, self.size)
+        self.handed_over = keep is not Keep.NOTHING
+        if self.handed_over:
+            self.properties = payload[12:]
+        if keep is Keep.DIGEST:
+            self.digest = hashlib.sha256()
+
+    def add(self, payload: bytes) -> None:
+        self.left -= len(payload)
+        if self.digest is not None:
+            self.digest.update(payload)
+        elif self.handed_over:
+            self.pieces.append(payload)
+
+    @property
+    def body(self) -> Body:
+        if self.digest is not None:
+            return TooLarge(self.size, self.digest.digest())
+        return self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
+
+
+def _whole(_properties: int, _body: int) -> Keep:
+    return Keep.WHOLE
 
 
 class Deliveries:
@@ -37,12 +94,15 @@ class Deliveries:
 
     def __init__(self) -> None:
         """No channel is open."""
-        self._sinks: dict[int, Sink] = {}
+        self._sinks: dict[int, tuple[Sink, Weigh]] = {}
         self._coming: dict[int, _Delivery] = {}
 
-    def open(self, channel: int, sink: Sink) -> None:
-        """Hand what arrives on ``channel`` to ``sink`` from now on; an earlier holder of the number is forgotten."""
-        self._sinks[channel] = sink
+    def open(self, channel: int, sink: Sink, weigh: Weigh = _whole) -> None:
+        """Hand what arrives on ``channel`` to ``sink`` from now on, as far as ``weigh`` wants it kept.
+
+        An earlier holder of the number is forgotten.
+        """
+        self._sinks[channel] = (sink, weigh)
         self._coming.pop(channel, None)
 
     def take(self, kind: int, channel: int, payload: bytes) -> bool:
@@ -54,16 +114,15 @@ class Deliveries:
             self._coming[channel] = _Delivery(payload)
             return True
         if kind == HEADER:
-            coming.size, coming.properties = int.from_bytes(payload[4:12], "big"), payload[12:]
+            coming.begin_body(payload, self._sinks[channel][1])
         elif kind == BODY:
-            coming.pieces.append(payload)
-            coming.size -= len(payload)
+            coming.add(payload)
         else:
             # A channel that is closed in the middle of a delivery: what had come of it was never handed over.
             del self._coming[channel]
             return False
-        if coming.size == 0:
+        if coming.left == 0:
             del self._coming[channel]
-            body = coming.pieces[0] if len(coming.pieces) == 1 else b"".join(coming.pieces)
-            self._sinks[channel](coming.tag, coming.redelivered, coming.properties, body)
+            if coming.handed_over:
+                self._sinks[channel][0](coming.tag, coming.redelivered, coming.properties, coming.body)
         return True

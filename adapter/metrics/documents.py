@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 from hashlib import blake2b, sha256
 from secrets import token_bytes
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,9 @@ _WORD = re.compile(r"[A-Za-z0-9_.:-]{0,80}")
 _PERSONAL = re.compile(r"\d{9,}")
 
 
+@lru_cache(maxsize=2048)
 def word(text: str) -> str:
-    """Return ``text`` when it looks like a name or code of a program, else ``other``."""
+    """Return ``text`` when it looks like a name or code of a program, else ``other``. Cached: there are few of them."""
     return text if _WORD.fullmatch(text) and not _PERSONAL.search(text) else "other"
 
 

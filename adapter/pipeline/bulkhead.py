@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from adapter.pipeline.breaker import Breaker
+from adapter.pipeline.places import Places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +34,7 @@ class Bulkhead:
         gateway is announced to be away.
         """
         self.gateway = gateway
-        self.places = asyncio.Semaphore(places)
+        self.places = Places(places)
         self.heavy = asyncio.Semaphore(_HEAVY)
         self.calls = Breaker(gateway, observer)
         self.signing = Breaker(f"{gateway} signing", observer)

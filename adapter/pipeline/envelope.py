@@ -6,17 +6,17 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID, uuid5
 
 import orjson
 
 from adapter.broker.codec import Properties, read_properties, write_properties
 from adapter.errors import FieldFault
-from adapter.ids import new_id
+from adapter.ids import derived_id, new_id
 from adapter.journal.records import OutboxRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from uuid import UUID
 
     from adapter.broker.topology import Names
     from adapter.exchange import Event
@@ -152,7 +152,7 @@ class Addressing:
         if target is None or self.names.is_ours(target, self._actions):
             target = self.names.reply(exchange.action)
         late = exchange.is_late
-        message_id = str(uuid5(exchange.repeat_of or exchange.id, _reply_name(exchange.replies)))
+        message_id = str(derived_id(exchange.repeat_of or exchange.id, _reply_name(exchange.replies)))
         headers: dict[str, str | int | bool] = {
             "x-adapter-command-id": str(exchange.id),
             "x-adapter-seq": exchange.events + exchange.replies + 1,
@@ -178,7 +178,7 @@ class Addressing:
             correlation = exchange.message_id.encode()
         sequence = exchange.events + exchange.replies + 1
         exchange.events += 1
-        message_id = str(uuid5(exchange.id, f"{event.name}:{sequence}"))
+        message_id = str(derived_id(exchange.id, f"{event.name}:{sequence}"))
         section = write_properties(
             message_id=message_id.encode(),
             message_type=event.name.encode(),

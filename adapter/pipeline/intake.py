@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from adapter.broker.consumer import Delivery
+    from adapter.broker.deliveries import Body
     from adapter.broker.topology import Names
     from adapter.journal.journal import Journal
     from adapter.pipeline.dispatch import Dispatcher
     from adapter.pipeline.envelope import Addressing
-    from adapter.pipeline.ports import Limits, Registry
+    from adapter.pipeline.ports import Registry
 
 log = structlog.get_logger(__name__)
 
@@ -48,15 +49,12 @@ def command_key(action: str, user_id: bytes | None, message_id: bytes) -> bytes:
 class CommandIntake:
     """Takes batches of deliveries from the consumers."""
 
-    def __init__(
-        self, journal: Journal, dispatcher: Dispatcher, addressing: Addressing, registry: Registry, limits: Limits
-    ) -> None:
-        """``limits.max_body`` bounds what is kept of a body; a larger one leaves digest and size only."""
+    def __init__(self, journal: Journal, dispatcher: Dispatcher, addressing: Addressing, registry: Registry) -> None:
+        """What is new is started by ``dispatcher``."""
         self._journal = journal
         self._dispatcher = dispatcher
         self._addressing = addressing
         self._registry = registry
-        self._limits = limits
         self._names = addressing.names
         self._taken: dict[str, tuple[str, dict[int, UUID]]] = {}
 
@@ -72,7 +70,8 @@ class CommandIntake:
                 self._begin(delivery, await self._taken_as(take, future))
         finally:
             # Of a batch that failed in its middle, what is left has failed as well or is durable: recovery takes it up.
-            await asyncio.gather(*written, return_exceptions=True)
+            if rest := [future for future in written if not future.done() or future.cancelled() or future.exception()]:
+                await asyncio.gather(*rest, return_exceptions=True)
 
     def _begin(self, delivery: Delivery, taken: Taken) -> None:
         reach("journal")
@@ -118,8 +117,7 @@ class CommandIntake:
         now = datetime.now(UTC)
         service = self._registry.services.get(action)
         default = now + (service.deadline if service else _FALLBACK_DEADLINE)
-        kept = len(delivery.body) <= self._limits.max_body
-        digest = hashlib.sha256(delivery.body).digest()
+        body, size, digest = _measured(delivery.body)
         exchange = Exchange(
             id=new_id(),
             action=action,
@@ -127,9 +125,9 @@ class CommandIntake:
             state=State.RECEIVED,
             received_at=now,
             deadline=envelope.deadline or default,
-            body=delivery.body if kept else None,
+            body=body,
             body_sha256=digest,
-            body_size=len(delivery.body),
+            body_size=size,
             properties=delivery.properties,
             message_id=searchable(properties.message_id),
             correlation=searchable(properties.correlation_id),
@@ -142,6 +140,13 @@ class CommandIntake:
             key = command_key(action, properties.user_id, properties.message_id)
         fingerprint = hashlib.sha256(b"\0".join((delivery.queue.encode(), told_apart(properties), digest))).digest()
         return TakeIn(exchange, key, fingerprint, delivery.session, delivery.redelivered)
+
+
+def _measured(body: Body) -> tuple[bytes | None, int, bytes]:
+    """Return what is kept of a body, its size in bytes and its SHA-256."""
+    if isinstance(body, bytes):
+        return body, len(body), hashlib.sha256(body).digest()
+    return None, body.size, body.sha256
 
 
 def _returned(envelope: Envelope, names: Names) -> tuple[str, str | None]:

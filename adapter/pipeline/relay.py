@@ -144,13 +144,11 @@ class Relay:
 
     async def _mark(self, marks: Sequence[Mark]) -> None:
         """Write what became of a batch. It is out: only a crash before this sends a row again, byte for byte."""
-        outcomes = await asyncio.gather(*map(self._journal.write, marks), return_exceptions=True)
-        for mark, outcome in zip(marks, outcomes, strict=True):
-            if isinstance(outcome, JournalUnavailableError):
+        for mark, written in [(mark, self._journal.write(mark)) for mark in marks]:
+            try:
+                await written
+            except JournalUnavailableError:
                 await self._journal.write_surely(mark)
-            elif isinstance(outcome, BaseException):
-                raise outcome
-        for mark in marks:
             del self._leaving[mark.row.id]
         if not self._waiting and not self._leaving:
             self._idle.set()

@@ -35,6 +35,7 @@ from adapter.journal.records import Exchange
 from adapter.pipeline.breaker import THRESHOLD
 from adapter.pipeline.bulkhead import Bulkhead
 from adapter.pipeline.calls import Caller
+from adapter.pipeline.places import Places
 from adapter.pipeline.ports import Registry
 from tests.unit.pipeline.test_breaker import Told
 
@@ -369,7 +370,7 @@ async def test_calls_of_many_bytes_are_in_memory_a_few_at_a_time(room: Room, *, 
         present -= 1
         return Unanswered(GONE) if repeated else Prepared("Send", "id", b"", datetime.now(UTC))
 
-    room.bulkhead.places = asyncio.Semaphore(100)
+    room.bulkhead.places = Places(100)
     room.journal.facts["request"] = [{"data": b"x" * 2_000_000}]
     call = replace(CALL, attachments=(Attachment("a.txt", "text/plain", content=b"x"),))
     if repeated:
