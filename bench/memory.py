@@ -71,7 +71,7 @@ async def main() -> None:
                 ready_in_broker=left,
                 settings={
                     "body_bytes": len(body()),
-                    "prefetch": 200,
+                    "prefetch": "by size, up to 1000",
                     "process": "everything the real worker imports",
                     "library": versions("aiormq", "asyncpg", "lxml"),
                 },
