@@ -1,6 +1,7 @@
 """Ids of our own: time-ordered ones for rows, UUID version 7 (RFC 9562), and such as follow from another, version 5.
 
-They are of asyncpg's class of UUID, which is a :class:`uuid.UUID` and written, read and compared ten times as fast.
+They are of asyncpg's class of UUID, which is a :class:`uuid.UUID` and written, read and compared ten times as fast: its
+only use outside of the journal. orjson writes none of them; take ``str`` first.
 """
 
 from __future__ import annotations

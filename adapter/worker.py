@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from adapter.broker.allowance import Prefetch
 from adapter.broker.connection import BrokerAddress, Connection
 from adapter.broker.consumer import QueueConsumer
 from adapter.broker.link import Link
@@ -138,8 +137,7 @@ class Worker:
         actions = list(registry.services)
         served: dict[str, Service | Provider] = {**registry.services, **registry.providers}
         broker = settings.broker
-        prefetch = Prefetch(broker.prefetch, broker.prefetch_most, broker.max_body)
-        in_hand = prefetch.bytes * len(actions)
+        in_hand = broker.prefetch * broker.max_body * len(actions)
         limits = Limits(
             in_flight_bytes=max(settings.pipeline.memory_limit - in_hand, broker.max_body),
             max_body=settings.broker.max_body,
@@ -213,7 +211,9 @@ class Worker:
             dedupe_days=settings.pipeline.dedupe_days,
         )
         queues = [*(self._names.command(action) for action in actions), self._names.returned]
-        self._consumers = [QueueConsumer(queue, intake, prefetch=prefetch) for queue in queues]
+        self._consumers = [
+            QueueConsumer(queue, intake, prefetch=broker.prefetch, max_body=broker.max_body) for queue in queues
+        ]
         lending = Lending(DatabaseAddress(settings.database.connect_arguments()).connect)
         sample = BacklogSample(lending.lend)
 

@@ -144,7 +144,6 @@ def settings(stand: Stand, ours: Sequence[Run]) -> dict[str, object]:
         "queues": "quorum, persistent",
         "confirms": "mandatory, confirmed one by one",
         "ack": "after the journal, with a barrier",
-        "prefetch": "by size: 1000 of these bodies",
         **{name: stand.ask("postgres", f"show {name}") for name in ("fsync", "synchronous_commit")},
         "rows_per_command": round(median([run.rows for run in ours]), 2),
         "wal_bytes_per_command": round(median([run.wal for run in ours])),

@@ -71,7 +71,7 @@ async def main() -> None:
                 ready_in_broker=left,
                 settings={
                     "body_bytes": len(body()),
-                    "prefetch": "by size, up to 1000",
+                    "prefetch": "by MEMORY_LIMIT: 128 of each action",
                     "process": "everything the real worker imports",
                     "library": versions("aiormq", "asyncpg", "lxml"),
                 },

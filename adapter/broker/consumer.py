@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
-from adapter.broker.allowance import Allowance
 from adapter.broker.connection import BROKER_ERRORS, Channel, Connection, close_quietly, closed, open_channel
 from adapter.faultpoints import reach
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     from aiormq.abc import DeliveredMessage
 
-    from adapter.broker.allowance import Prefetch
     from adapter.broker.deliveries import Body, Sink
 
 log = structlog.get_logger(__name__)
@@ -52,7 +50,7 @@ class Delivery:
     session: str
 
     @property
-    def size(self) -> int:
+    def weight(self) -> int:
         """Bytes of the body that stand in memory."""
         return len(self.body) if isinstance(self.body, bytes) else 0
 
@@ -76,16 +74,25 @@ async def _pass_over(_: DeliveredMessage) -> None:
 class QueueConsumer:
     """Consumes one queue on one channel until the channel, the connection or the sink gives up."""
 
-    def __init__(
-        self, queue: str, sink: BatchSink, *, prefetch: Prefetch, timeout: float = 10.0, patience: float = 10.0
+    def __init__(  # noqa: PLR0913 — bounds, all by name
+        self,
+        queue: str,
+        sink: BatchSink,
+        *,
+        prefetch: int,
+        max_body: int,
+        timeout: float = 10.0,
+        patience: float = 10.0,
     ) -> None:
-        """``prefetch`` bounds deliveries in hand; ``timeout`` bounds every exchange with the broker, in seconds.
+        """``prefetch`` bounds unacked deliveries, ``max_body`` the bytes of a body that is kept.
 
-        After ``patience`` seconds without a delivery the consumer is replaced by a fresh one.
+        ``timeout`` bounds every exchange with the broker, in seconds. After ``patience`` seconds without a delivery the
+        consumer is replaced by a fresh one.
         """
         self.queue = queue
         self._sink = sink
-        self._allowance = Allowance(prefetch)
+        self._prefetch = prefetch
+        self._max_body = max_body
         self._timeout = timeout
         self._patience = patience
         self._arrived: list[Delivery] = []
@@ -138,8 +145,8 @@ class QueueConsumer:
         self._ending = self._drained = False
         channel = await open_channel(connection, confirms=False, wait=self._timeout)
         try:
-            await channel.basic_qos(prefetch_count=self._allowance.begin(), timeout=self._timeout)
-            connection.deliveries.open(channel.number, self._collector(session), self._allowance.weigh)
+            await channel.basic_qos(prefetch_count=self._prefetch, timeout=self._timeout)
+            connection.deliveries.open(channel.number, self._collector(session), self._max_body)
             consume = await channel.basic_consume(self.queue, _pass_over, timeout=self._timeout)
             self.consuming.set()
             async with asyncio.TaskGroup() as group:
@@ -163,10 +170,7 @@ class QueueConsumer:
         return collect
 
     async def _until_end(self, channel: Channel, stopping: asyncio.Event) -> None:
-        """Return when the session should end; raise when the channel or its consumer ends first.
-
-        It should on ``stopping``, after a long silence, and when another number of deliveries is to be asked for.
-        """
+        """Return on ``stopping`` or after a long silence; raise when the channel or its consumer ends first."""
         cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def note(_: object) -> None:
@@ -174,29 +178,23 @@ class QueueConsumer:
                 cancelled.set_result(None)
 
         channel.on_consumer_cancel_callbacks.add(note)
-        exceeded = self._allowance.exceeded
         waits: set[asyncio.Future[Any]] = {
             asyncio.create_task(stopping.wait()),
-            asyncio.create_task(exceeded.wait()),
             asyncio.create_task(closed(channel)),
             cancelled,
         }
         self.last_delivery = monotonic()
         try:
             ended: set[asyncio.Future[Any]] = set()
-            while not ended and (left := self._session_left()) > 0:
-                ended, _ = await asyncio.wait(waits, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            while not ended and (silence := monotonic() - self.last_delivery) < self._patience:
+                ended, _ = await asyncio.wait(
+                    waits, timeout=self._patience - silence, return_when=asyncio.FIRST_COMPLETED
+                )
         finally:
             for wait in waits:
                 wait.cancel()
-        if exceeded.is_set():
-            log.info("bodies are large: fewer are asked for", queue=self.queue, asked=self._allowance.asked)
-        elif ended and not stopping.is_set():
+        if ended and not stopping.is_set():
             raise ConnectionResetError(f"the broker ended the consumer of {self.queue}")
-
-    def _session_left(self) -> float:
-        """Return the seconds until a session without a word has to end."""
-        return min(self._patience - (monotonic() - self.last_delivery), self._allowance.review)
 
     async def _pump(self) -> None:
         """Hand over whatever arrived while the last batch was made durable."""
@@ -216,14 +214,13 @@ class QueueConsumer:
         self._handing_since = monotonic()
         await self._sink.accept(batch)
         self._handing_since = None
-        self._allowance.release(sum(delivery.size + len(delivery.properties) for delivery in batch))
         return [delivery.tag for delivery in batch]
 
     def _cut(self) -> list[Delivery]:
         """Take what has arrived, of large bodies a few at a time: what is handed over stands in memory once more."""
         size, count = 0, 0
         for delivery in self._arrived:
-            size += delivery.size
+            size += delivery.weight
             if count and size > _HEAVY:
                 break
             count += 1
@@ -248,7 +245,7 @@ class QueueConsumer:
             # The tags are a contiguous run of this channel's, and every earlier one is acked.
             await channel.basic_ack(tags[-1], multiple=True, wait=False)
             reach("ack")
-            await channel.basic_qos(prefetch_count=self._allowance.asked, timeout=self._timeout)
+            await channel.basic_qos(prefetch_count=self._prefetch, timeout=self._timeout)
         except BROKER_ERRORS:
             # The rows are durable; the broker will deliver them again and the journal will recognise them.
             log.warning("acks lost with their channel", queue=self.queue, count=len(tags))

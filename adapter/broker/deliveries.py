@@ -1,34 +1,26 @@
 """Deliveries taken off the wire before the library decodes them: raw properties, no object and no task a message.
 
 A consumer opens its channel's number here; what the broker then delivers on that channel is put together from its
-frames (AMQP 0-9-1, 2.3.5) and handed over at once. Every other frame goes to the library. What is too large to be kept
-never stands in memory: its digest grows frame by frame.
+frames (AMQP 0-9-1, 2.3.5) and handed over at once. Every other frame goes to the library. A body that is too large to
+be kept never stands in memory: its digest grows frame by frame.
 """
 
 from __future__ import annotations
 
 import hashlib
+import sys
 from dataclasses import dataclass
-from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    Body: TypeAlias = "bytes | TooLarge"
     #: Called with delivery tag, redelivered flag, raw property section and body.
-    Sink = Callable[[int, bool, bytes, "Body"], None]
-    #: Called with the bytes of a property section and of the body behind it, before that has come.
-    Weigh = Callable[[int, int], "Keep"]
+    Sink = Callable[[int, bool, bytes, Body], None]
 
-
-class Keep(Enum):
-    """What is kept of a delivery."""
-
-    WHOLE = "whole"
-    DIGEST = "digest"
-    """Of its body only size and SHA-256."""
-    NOTHING = "nothing"
-    """It is not even handed over: it goes back to the broker with its channel."""
+METHOD, HEADER, BODY = 1, 2, 3
+DELIVER: Final = b"\x00\x3c\x00\x3c"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +31,10 @@ class TooLarge:
     sha256: bytes
 
 
-Body = bytes | TooLarge
-
-METHOD, HEADER, BODY = 1, 2, 3
-DELIVER: Final = b"\x00\x3c\x00\x3c"
-
-
 class _Delivery:
     """One delivery while its frames arrive."""
 
-    __slots__ = ("digest", "handed_over", "left", "pieces", "properties", "redelivered", "size", "tag")
+    __slots__ = ("digest", "left", "pieces", "properties", "redelivered", "size", "tag")
 
     def __init__(self, payload: bytes) -> None:
         at = 5 + payload[4]  # behind the consumer's tag
@@ -60,23 +46,19 @@ class _Delivery:
         self.pieces: list[bytes] = []
         #: Grows with a body that is not kept.
         self.digest: hashlib._Hash | None = None
-        self.handed_over = True
 
-    def begin_body(self, payload: bytes, weigh: Weigh) -> None:
+    def begin(self, payload: bytes, largest: int) -> None:
         self.size = self.left = int.from_bytes(payload[4:12], "big")
-        keep = weigh(len(payload) - 12, self.size)
-        self.handed_over = keep is not Keep.NOTHING
-        if self.handed_over:
-            self.properties = payload[12:]
-        if keep is Keep.DIGEST:
+        self.properties = payload[12:]
+        if self.size > largest:
             self.digest = hashlib.sha256()
 
     def add(self, payload: bytes) -> None:
         self.left -= len(payload)
-        if self.digest is not None:
-            self.digest.update(payload)
-        elif self.handed_over:
+        if self.digest is None:
             self.pieces.append(payload)
+        else:
+            self.digest.update(payload)
 
     @property
     def body(self) -> Body:
@@ -85,24 +67,20 @@ class _Delivery:
         return self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
 
 
-def _whole(_properties: int, _body: int) -> Keep:
-    return Keep.WHOLE
-
-
 class Deliveries:
     """Deliveries of one connection by channel."""
 
     def __init__(self) -> None:
         """No channel is open."""
-        self._sinks: dict[int, tuple[Sink, Weigh]] = {}
+        self._sinks: dict[int, tuple[Sink, int]] = {}
         self._coming: dict[int, _Delivery] = {}
 
-    def open(self, channel: int, sink: Sink, weigh: Weigh = _whole) -> None:
-        """Hand what arrives on ``channel`` to ``sink`` from now on, as far as ``weigh`` wants it kept.
+    def open(self, channel: int, sink: Sink, largest: int = sys.maxsize) -> None:
+        """Hand what arrives on ``channel`` to ``sink`` from now on, bodies over ``largest`` bytes by their digests.
 
         An earlier holder of the number is forgotten.
         """
-        self._sinks[channel] = (sink, weigh)
+        self._sinks[channel] = (sink, largest)
         self._coming.pop(channel, None)
 
     def take(self, kind: int, channel: int, payload: bytes) -> bool:
@@ -113,8 +91,9 @@ class Deliveries:
                 return False
             self._coming[channel] = _Delivery(payload)
             return True
+        sink, largest = self._sinks[channel]
         if kind == HEADER:
-            coming.begin_body(payload, self._sinks[channel][1])
+            coming.begin(payload, largest)
         elif kind == BODY:
             coming.add(payload)
         else:
@@ -123,6 +102,5 @@ class Deliveries:
             return False
         if coming.left == 0:
             del self._coming[channel]
-            if coming.handed_over:
-                self._sinks[channel][0](coming.tag, coming.redelivered, coming.properties, coming.body)
+            sink(coming.tag, coming.redelivered, coming.properties, coming.body)
         return True

@@ -12,7 +12,7 @@ import structlog
 from adapter.journal.commit import commit
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
     from uuid import UUID
 
     from adapter.journal.operations import Operation
@@ -235,6 +235,13 @@ def refusal(error: Exception) -> str | None:
     if isinstance(error, UnicodeError | ValueError | OverflowError):
         return "22021"
     return None
+
+
+def let_go(written: Iterable[asyncio.Future[Any]]) -> None:
+    """Stop waiting for writes, which go on: what became of them is nobody's business any more."""
+    for future in written:
+        if not future.cancel() and not future.cancelled():
+            future.exception()
 
 
 def _fail(batch: Sequence[tuple[Operation[Any], asyncio.Future[Any]]]) -> None:

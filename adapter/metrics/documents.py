@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from functools import lru_cache
 from hashlib import blake2b, sha256
 from secrets import token_bytes
 from typing import TYPE_CHECKING, Any
@@ -18,9 +17,8 @@ _WORD = re.compile(r"[A-Za-z0-9_.:-]{0,80}")
 _PERSONAL = re.compile(r"\d{9,}")
 
 
-@lru_cache(maxsize=2048)
 def word(text: str) -> str:
-    """Return ``text`` when it looks like a name or code of a program, else ``other``. Cached: there are few of them."""
+    """Return ``text`` when it looks like a name or code of a program, else ``other``."""
     return text if _WORD.fullmatch(text) and not _PERSONAL.search(text) else "other"
 
 

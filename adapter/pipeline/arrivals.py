@@ -74,7 +74,11 @@ class RequestIntake:
 
     async def receive(self, incoming: Incoming) -> bool:
         """Journal ``incoming`` unless it is there; true: confirm it. Raises JournalUnavailableError: do not."""
-        await self._dispatcher.has_room(incoming.source)
+        async with self._dispatcher.admitting(incoming.source, 1, len(incoming.raw)):
+            await self._take(incoming)
+        return True
+
+    async def _take(self, incoming: Incoming) -> None:
         incoming = replace(incoming, subject=self._subject(incoming))
         try:
             exchange, new = await self._write(incoming)
@@ -87,7 +91,6 @@ class RequestIntake:
         if new:
             log.info("request journaled", source=incoming.source, action=incoming.action, exchange_id=str(exchange.id))
             self._dispatcher.start(exchange)
-        return True
 
     async def _write(self, incoming: Incoming) -> tuple[Exchange, bool]:
         receive = birth(incoming, self._registry.providers.get(incoming.action), self._journal.worker)

@@ -44,14 +44,14 @@ class _Room:
         self.free = asyncio.Event()
         self.free.set()
 
-    def enter(self, size: int) -> None:
-        self.running += 1
+    def enter(self, size: int, count: int = 1) -> None:
+        self.running += count
         self.bytes += size
         if self.running >= self.most or self.bytes >= self.most_bytes:
             self.free.clear()
 
-    def leave(self, size: int) -> None:
-        self.running -= 1
+    def leave(self, size: int, count: int = 1) -> None:
+        self.running -= count
         self.bytes -= size
         if self.running < self.most and self.bytes < self.most_bytes:
             self.free.set()
@@ -99,10 +99,21 @@ class Dispatcher:
         rooms = {*self._rooms.values(), self._others}
         return max(1, min(room.most_bytes - room.bytes for room in rooms) // largest)
 
-    async def has_room(self, queue: str) -> None:
-        """Wait until another batch of a queue may come in."""
-        await self._rooms.get(queue, self._others).free.wait()
-        await self._open.wait()
+    @asynccontextmanager
+    async def admitting(self, queue: str, count: int, size: int) -> AsyncIterator[None]:
+        """Wait until a batch of a queue may come in; inside the block, where it is made durable, its room is taken.
+
+        A batch may pass over the bound, one at a time: whoever waited beside it looks again.
+        """
+        room = self._rooms.get(queue, self._others)
+        while not (room.free.is_set() and self._open.is_set()):
+            await room.free.wait()
+            await self._open.wait()
+        room.enter(size, count)
+        try:
+            yield
+        finally:
+            room.leave(size, count)
 
     @asynccontextmanager
     async def alone(self, patience: float) -> AsyncIterator[bool]:

@@ -61,17 +61,21 @@ class CommandIntake:
     async def accept(self, deliveries: Sequence[Delivery]) -> None:
         """Journal the batch and start what is new. Raises JournalUnavailableError: then nothing is acked."""
         # A batch comes from one consumer, so from one queue.
-        await self._dispatcher.has_room(deliveries[0].queue)
+        size = sum(delivery.weight for delivery in deliveries)
+        async with self._dispatcher.admitting(deliveries[0].queue, len(deliveries), size):
+            await self._take(deliveries)
+
+    async def _take(self, deliveries: Sequence[Delivery]) -> None:
         takes = [self._read(delivery) for delivery in deliveries]
         reach("decode")
         written = [self._journal.write(take) for take in takes]
         try:
             for delivery, take, future in zip(deliveries, takes, written, strict=True):
                 self._begin(delivery, await self._taken_as(take, future))
-        finally:
+        except BaseException:
             # Of a batch that failed in its middle, what is left has failed as well or is durable: recovery takes it up.
-            if rest := [future for future in written if not future.done() or future.cancelled() or future.exception()]:
-                await asyncio.gather(*rest, return_exceptions=True)
+            await asyncio.gather(*written, return_exceptions=True)
+            raise
 
     def _begin(self, delivery: Delivery, taken: Taken) -> None:
         reach("journal")

@@ -12,7 +12,7 @@ import structlog
 from adapter.broker.publisher import Message, Publisher, Sent
 from adapter.faultpoints import reach
 from adapter.journal.operations import Mark
-from adapter.journal.writer import JournalUnavailableError
+from adapter.journal.writer import JournalUnavailableError, let_go
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Sequence
@@ -144,14 +144,21 @@ class Relay:
 
     async def _mark(self, marks: Sequence[Mark]) -> None:
         """Write what became of a batch. It is out: only a crash before this sends a row again, byte for byte."""
-        for mark, written in [(mark, self._journal.write(mark)) for mark in marks]:
-            try:
-                await written
-            except JournalUnavailableError:
-                await self._journal.write_surely(mark)
-            del self._leaving[mark.row.id]
+        written = [self._journal.write(mark) for mark in marks]
+        try:
+            for mark, future in zip(marks, written, strict=True):
+                await self._surely(mark, future)
+                del self._leaving[mark.row.id]
+        finally:
+            let_go(written)
         if not self._waiting and not self._leaving:
             self._idle.set()
+
+    async def _surely(self, mark: Mark, written: asyncio.Future[bool]) -> None:
+        try:
+            await written
+        except JournalUnavailableError:
+            await self._journal.write_surely(mark)
 
 
 def _messages(batch: Sequence[OutboxRow]) -> list[Message]:

@@ -22,10 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broker:
-    """RabbitMQ. ``max_body`` in bytes, ``heartbeat`` in seconds; a host without a port of its own has ``port``.
-
-    ``prefetch`` commands of ``max_body`` bytes are held per action, ``prefetch_most`` while they are smaller.
-    """
+    """RabbitMQ. ``max_body`` in bytes, ``heartbeat`` in seconds; a host without a port of its own has ``port``."""
 
     hosts: tuple[tuple[str, int | None], ...]
     port: int
@@ -41,7 +38,6 @@ class Broker:
     max_body: int
     require_message_id: bool
     heartbeat: int
-    prefetch_most: int = 1
 
     @property
     def nodes(self) -> tuple[tuple[str, int], ...]:

@@ -29,7 +29,7 @@ _GATEWAY_NEEDS = {
 }
 #: The schema spoken where neither SMEV_VERSION nor the endpoint says another.
 _SCHEMA_VERSION = "1.2"
-#: Deliveries of one action in hand where nothing says another number and their bodies fit the memory.
+#: Deliveries of one action in hand where nothing says another number and memory allows it.
 _PREFETCH = 1000
 _ALWAYS = frozenset({"broker", "services", "database", "health", "pipeline", "logging", "options"})
 
@@ -131,12 +131,6 @@ def _prefetch(values: Mapping[str, Any]) -> int:
     return min(_PREFETCH, max(fitting, 1))
 
 
-def _prefetch_most(given: Mapping[str, str], values: Mapping[str, Any]) -> int:
-    """Return what is taken of small bodies: what was set, or as many as are worth it."""
-    prefetch: int = values["MQ_PREFETCH"]
-    return prefetch if "MQ_PREFETCH" in given else max(prefetch, _PREFETCH)
-
-
 def _node_id(values: Mapping[str, Any]) -> str:
     """One NodeID per deployment: processes on the same database share one reply queue of СМЭВ3."""
     place = "\0".join(str(values[name]) for name in ("DATABASE_HOST", "DATABASE_PORT", "DATABASE_NAME"))
@@ -150,7 +144,7 @@ def _settings(
         return fields_of(group, values)
 
     return groups.Settings(
-        broker=groups.Broker(**fields("broker"), prefetch_most=_prefetch_most(given, values)),
+        broker=groups.Broker(**fields("broker")),
         database=groups.Database(**fields("database")),
         smev=groups.Smev(**fields("smev")) if "smev" in needed else None,
         signing=groups.Signing(**fields("signing")) if "signing" in needed else None,

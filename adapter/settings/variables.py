@@ -81,8 +81,7 @@ VARIABLES: tuple[Variable, ...] = (
        read.matching(r"[A-Za-z0-9._-]{0,60}", "must be at most 60 letters, digits, dots, dashes or underscores"),
        "Put before the name of every queue and exchange", ""),
     _V("MQ_PREFETCH", "broker", "prefetch", read.integer(1, 10_000),
-       "Unacknowledged commands held per action; by default 1000 while they are small, and of large ones what fits "
-       "half of MEMORY_LIMIT"),
+       "Unacknowledged commands held per action; by default 1000, or what half of MEMORY_LIMIT holds of MQ_MAX_BODY"),
     _V("MQ_MAX_BODY", "broker", "max_body", read.size(1_000, 100_000_000),
        "Largest body of a command; a larger one is answered as bad input", "1MB"),
     _V("MQ_REQUIRE_MESSAGE_ID", "broker", "require_message_id", read.boolean,

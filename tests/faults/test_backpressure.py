@@ -77,29 +77,3 @@ async def test_bodies_over_the_limit_are_answered_and_never_stand_in_memory(yard
             most = await highest(victim, asyncio.create_task(auditor.answered(90)))
     assert auditor.books.outcomes() == {"ADAPTER-INVALID-COMMAND": count}
     assert most - at_rest < 4 * size, f"{(most - at_rest) / MEGABYTE:.0f} MB more than at rest"
-
-
-async def test_large_bodies_behind_small_ones_are_fetched_a_few_at_a_time(yard: Yard) -> None:
-    size, limit = 8 * MEGABYTE, 64 * MEGABYTE
-    filler = b" " * (size - 200)
-    small = numbered(400)
-    large = [(name, body[:-1] + filler + b"}") for name, body in numbered(24)]
-    limits = {
-        "MQ_MAX_BODY": str(size),
-        "MEMORY_LIMIT": f"{limit // MEGABYTE}MB",
-        "SERVICES": "echo",
-        "LOG_LEVEL": "INFO",
-    }
-    await declared(yard)
-    async with yard.auditor("echo") as auditor:
-        await auditor.publish(small[:200], most=100)
-        await auditor.publish(large, most=2)
-        await auditor.publish(small[200:], most=100)
-        async with yard.worker(**limits) as victim:
-            at_rest = victim.resident()
-            most = await highest(victim, asyncio.create_task(auditor.answered(90)))
-            await victim.said("bodies are large: fewer are asked for")
-    assert auditor.books.outcomes() == {"result": len(small) + len(large)}
-    assert auditor.books.verdict().surplus == ()
-    # All the large ones at once, which a worker asks for at first, would be three times the limit.
-    assert most < limit + 200 * MEGABYTE, f"{(most - at_rest) / MEGABYTE:.0f} MB more than at rest"

@@ -9,7 +9,6 @@ from typing import Any
 import aiohttp
 import pytest
 
-from adapter.broker.allowance import Prefetch
 from adapter.broker.consumer import QueueConsumer
 from adapter.broker.differences import _INEQUIVALENT, _value
 from adapter.checking import findings
@@ -92,7 +91,7 @@ def test_the_words_of_the_broker_about_a_queue_are_read(told: str, found: tuple[
 def test_a_consumer_that_stands_still_is_stuck_and_one_that_is_away_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr("adapter.broker.consumer.monotonic", lambda: now)
-    consumer = QueueConsumer("q", None, prefetch=Prefetch(1, 1, 1000), timeout=10, patience=10)  # type: ignore[arg-type]
+    consumer = QueueConsumer("q", None, prefetch=1, max_body=1000, timeout=10, patience=10)  # type: ignore[arg-type]
     now += 10_000
     assert not consumer.stuck, "it does not consume: readiness tells"
     consumer.consuming.set()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from adapter.broker.allowance import Prefetch
 from adapter.broker.consumer import QueueConsumer
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ class DeafChannel:
 
 async def test_a_cancellation_that_the_library_loses_still_ends_the_acks() -> None:
     sink, channel = Sink(), DeafChannel()
-    consumer = QueueConsumer("q", sink, prefetch=Prefetch(10, 10, 1000))
+    consumer = QueueConsumer("q", sink, prefetch=10, max_body=1000)
     consumer._durable = [1]
     acks = asyncio.create_task(consumer._acknowledge(channel, "s"))  # type: ignore[arg-type]  # the two calls it makes
     await channel.asked.wait()

@@ -20,7 +20,7 @@ from pamqp.heartbeat import Heartbeat
 
 from adapter.broker import transport
 from adapter.broker.codec import read_properties, write_properties
-from adapter.broker.deliveries import Deliveries, Keep, TooLarge
+from adapter.broker.deliveries import Deliveries, TooLarge
 from adapter.broker.transport import RAW, RawProperties, TolerantReader
 
 if TYPE_CHECKING:
@@ -152,20 +152,18 @@ async def test_a_channel_closed_inside_a_delivery_hands_over_nothing_of_it() -> 
     assert taken == []
 
 
-async def test_a_body_that_is_not_to_be_kept_leaves_size_and_digest_and_one_that_nobody_wants_nothing() -> None:
+async def test_a_body_that_is_too_large_leaves_its_size_and_digest() -> None:
     stream, taken = asyncio.StreamReader(), []
-    bodies = {b"one": Keep.WHOLE, b"0123456789" * 3: Keep.DIGEST, b"not wanted": Keep.NOTHING, b"": Keep.WHOLE}
-    weighed = dict(zip(map(len, bodies), bodies.values(), strict=True))
+    large = b"0123456789" * 3
+    bodies = [b"one", large, large[:29], b""]
     deliveries = Deliveries()
-    deliveries.open(1, lambda *one: taken.append(one), lambda properties, body: weighed[body + properties - 2])
+    deliveries.open(1, lambda *one: taken.append(one), 29)
     frames = [frame for tag, body in enumerate(bodies) for frame in delivery(tag, b"\x00\x00", body)]
     stream.feed_data(b"".join(frames))
     stream.feed_eof()
     with pytest.raises((AMQPConnectionError, StopAsyncIteration)):
         await FrameReceiver(TolerantReader(stream, deliveries)).get_frame()
-    large = b"0123456789" * 3
-    assert [one[0] for one in taken] == [0, 1, 3]
-    assert [one[3] for one in taken] == [b"one", TooLarge(len(large), sha256(large).digest()), b""]
+    assert [one[3] for one in taken] == [b"one", TooLarge(30, sha256(large).digest()), large[:29], b""]
 
 
 async def test_deliveries_of_a_channel_that_nobody_has_opened_go_to_the_library() -> None:

@@ -63,11 +63,39 @@ async def dispatcher(runner: Runner, bulkhead: Bulkhead) -> Any:
     await dispatcher.cancel()
 
 
+async def come_in(dispatcher: Dispatcher, queue: str) -> None:
+    async with dispatcher.admitting(queue, 1, 2):
+        pass
+
+
 async def has_room(dispatcher: Dispatcher, queue: str) -> bool:
-    asked = asyncio.create_task(dispatcher.has_room(queue))
+    asked = asyncio.create_task(come_in(dispatcher, queue))
     await turn()
     asked.cancel()
     return asked.done() and not asked.cancelled()
+
+
+async def test_batches_that_waited_for_room_come_in_one_after_another(dispatcher: Dispatcher, runner: Runner) -> None:
+    inside: list[str] = []
+    more = asyncio.Event()
+
+    async def come(queue: str) -> None:
+        async with dispatcher.admitting(queue, 10, 1):
+            inside.append(queue)
+            await more.wait()
+
+    for queue in ("slow", "slow too", "slow", "slow", "slow"):
+        dispatcher.start(exchange(queue))
+    batches = [asyncio.create_task(come(queue)) for queue in ("slow", "slow too", "quick")]
+    await turn()
+    assert inside == ["quick"]
+    runner.gate.set()
+    await dispatcher.drain()
+    await turn()
+    assert inside == ["quick", "slow"], "the room that came free is taken while the first batch is made durable"
+    more.set()
+    await asyncio.gather(*batches)
+    assert inside == ["quick", "slow", "slow too"]
 
 
 async def test_a_gateway_that_holds_its_share_closes_the_intake_of_its_own_queues_only(
@@ -134,12 +162,12 @@ async def test_the_gate_opens_again_when_a_rescue_fails(dispatcher: Dispatcher) 
 async def test_large_commands_close_the_intake_by_their_bytes_and_their_end_opens_it(runner: Runner) -> None:
     dispatcher = Dispatcher(runner, most=1000, most_bytes=10, queues=QUEUES)  # type: ignore[arg-type]  # a runner for tests
     for _ in range(3):  # of two bytes each, where each gateway has five
-        await asyncio.wait_for(dispatcher.has_room("slow"), 1)
+        await asyncio.wait_for(come_in(dispatcher, "slow"), 1)
         dispatcher.start(exchange("slow"))
-    waiting = asyncio.create_task(dispatcher.has_room("slow too"))
+    waiting = asyncio.create_task(come_in(dispatcher, "slow too"))
     await turn()
     assert not waiting.done()
-    await asyncio.wait_for(dispatcher.has_room("quick"), 1)
+    await asyncio.wait_for(come_in(dispatcher, "quick"), 1)
     assert dispatcher.room(2) == 1
     runner.gate.set()
     await asyncio.wait_for(waiting, 1)

@@ -50,8 +50,7 @@ def faults(environment: Mapping[str, str], known: Mapping[str, str] = ACTIONS) -
 
 def test_the_smallest_environment_gets_the_documented_defaults(environment: dict[str, str]) -> None:
     settings = load(environment, ACTIONS)
-    assert (settings.broker.port, settings.broker.vhost) == (5671, "/")
-    assert (settings.broker.prefetch, settings.broker.prefetch_most) == (256, 1000)
+    assert (settings.broker.port, settings.broker.vhost, settings.broker.prefetch) == (5671, "/", 256)
     assert (settings.broker.max_body, settings.pipeline.memory_limit) == (1_000_000, 512_000_000)
     assert settings.broker.external
     assert settings.services.actions == ("zhkh-debt-requests",)
@@ -165,9 +164,8 @@ def test_memory_that_commands_in_flight_may_take_is_refused_with_the_way_out(env
 def test_the_prefetch_is_what_memory_allows_unless_it_is_set(environment: dict[str, str]) -> None:
     assert load(environment | {"SERVICES": "zhkh-debt-requests"}, ACTIONS).broker.prefetch == 256
     crowded = load(environment | {"SERVICES": "*"}, ACTIONS)
-    assert (crowded.broker.prefetch, crowded.broker.prefetch_most) == (85, 1000)
-    chosen = load(environment | {"SERVICES": "*", "MQ_PREFETCH": "7"}, ACTIONS)
-    assert (chosen.broker.prefetch, chosen.broker.prefetch_most) == (7, 7)
+    assert crowded.broker.prefetch == 85
+    assert load(environment | {"SERVICES": "*", "MQ_MAX_BODY": "64kB"}, ACTIONS).broker.prefetch == 1000
     assert crowded.effective["MQ_PREFETCH"] == "85 (default)"
     narrow = {"SERVICES": "*", "MEMORY_LIMIT": "16MB", "MQ_MAX_BODY": "5MB"}
     assert load(environment | narrow, ACTIONS).broker.prefetch == 1
@@ -342,15 +340,10 @@ def test_the_database_arguments_follow_the_sslmode(environment: dict[str, str], 
     assert ssl_of({"DATABASE_SSLMODE": "verify-full"}).check_hostname
 
 
-#: Fields that no variable names: they follow from others.
-FOLLOWING = {"broker": {"prefetch_most"}}
-
-
 def test_every_row_of_the_table_is_a_field_of_its_group_and_the_other_way_round() -> None:
     for group in GROUPS.keys() - {"services", "options"}:
         columns = {variable.field for variable in VARIABLES if variable.group == group}
-        known = {field.name for field in fields(getattr(package, group.capitalize()))}
-        assert columns == known - FOLLOWING.get(group, set()), group
+        assert columns == {field.name for field in fields(getattr(package, group.capitalize()))}, group
     assert len({variable.name for variable in VARIABLES}) == len(VARIABLES)
 
 
