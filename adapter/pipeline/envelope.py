@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _TRUE: Final = (True, b"true", b"1")
 _FALSE: Final = (False, b"false", b"0", b"")
-#: Property sections kept read: as many as may run and arrive at once, and none of unusual size.
+#: Property sections kept read: as many as usually run and arrive at once, and none of unusual size.
 _REMEMBERED: Final = 2000
 _REMEMBERED_BYTES: Final = 1024
 #: Trace context of W3C: ids of zeros and version ff are invalid there.
