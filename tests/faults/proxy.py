@@ -26,6 +26,8 @@ class Wire:
         self._server: asyncio.Server | None = None
         self.port = 0
         self.opened = 0
+        #: Bytes carried so far, both ways.
+        self.carried = 0
         self.refuses = False
 
     @classmethod
@@ -56,6 +58,12 @@ class Wire:
         """Wait until a connection is open."""
         while not self._links:  # noqa: ASYNC110 — a list gives no signal
             await asyncio.sleep(0.01)
+
+    async def has_carried(self, count: int, seconds: float = 60) -> None:
+        """Wait until so many bytes have passed."""
+        async with asyncio.timeout(seconds):
+            while self.carried < count:  # noqa: ASYNC110 — a number gives no signal
+                await asyncio.sleep(0.02)
 
     def reset(self) -> int:
         """Reset every open connection (RST, not FIN); return how many."""
@@ -102,6 +110,7 @@ class Wire:
             await self._flows.wait()
             writer.write(data)
             await writer.drain()
+            self.carried += len(data)
         writer.transport.abort()
 
 
