@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import uvloop
 from _load import Run, cpu, run_echo, run_null, settings, show
 from _outside import Outside
 from _stand import PAIRS, Stand, median, report, spread, tell
+
+from adapter.pipeline.ports import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 COUNT = int(os.environ.get("BENCH_COUNT", "20000"))
 #: What docs/configuration.md advises for small commands: MEMORY_LIMIT then holds 1,000 of them.
@@ -15,7 +21,7 @@ SMALL = {"MQ_MAX_BODY": "100kB"}
 
 
 async def main() -> None:
-    """Measure in interleaved pairs; the order inside a pair alternates."""
+    """Measure in interleaved pairs."""
     ours: list[Run] = []
     echo: list[Run] = []
     defaults: list[Run] = []
@@ -38,29 +44,31 @@ async def main() -> None:
                 median([run.rate for run in ours]),
                 "commands/s",
                 baseline=median([run.rate for run in echo]),
-                ratio=median([mine.rate / bare.rate for mine, bare in zip(ours, echo, strict=True)]),
+                ratio=median(_ratios(ours, echo)),
                 n=COUNT,
                 pairs=PAIRS,
-                ratios=spread([mine.rate / bare.rate for mine, bare in zip(ours, echo, strict=True)]),
+                ratios=spread(_ratios(ours, echo)),
                 cpu_us=cpu(ours),
                 baseline_cpu_us=cpu(echo),
                 by_defaults={
                     "value": round(median([run.rate for run in defaults])),
-                    "ratio": round(
-                        median([mine.rate / bare.rate for mine, bare in zip(defaults, echo, strict=True)]), 3
-                    ),
+                    "ratio": round(median(_ratios(defaults, echo)), 3),
                     "cpu_us": cpu(defaults),
                 },
                 without_a_call={
                     "value": round(median([run.rate for run in direct])),
-                    "ratio": round(median([mine.rate / bare.rate for mine, bare in zip(direct, echo, strict=True)]), 3),
+                    "ratio": round(median(_ratios(direct, echo)), 3),
                     "cpu_us": cpu(direct),
                     "rows_per_command": round(median([run.rows for run in direct]), 2),
                     "wal_bytes_per_command": round(median([run.wal for run in direct])),
                 },
-                settings=settings(stand, ours) | SMALL | {"gateway_places": 1000},
+                settings=settings(stand, ours) | SMALL | {"gateway_places": Limits().in_flight},
                 bar="ratio >= 1.2, goal 1.5",
             )
+
+
+def _ratios(runs: Sequence[Run], echo: Sequence[Run]) -> list[float]:
+    return [mine.rate / bare.rate for mine, bare in zip(runs, echo, strict=True)]
 
 
 if __name__ == "__main__":
